@@ -1,0 +1,177 @@
+//! The key that everything about a remote address is kept under.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A remote address that is judged: 16 bytes in network order, an IPv4 address in its mapped form
+/// (`::ffff:a.b.c.d`, RFC 4291 §2.5.5.2), the rest masked to the configured prefix.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(transparent)]
+pub struct Source([u8; 16]);
+
+impl Source {
+    /// Takes an IPv4 address as it stands in the packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_v4(address: [u8; 4]) -> Self {
+        let [a, b, c, d] = address;
+        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
+    }
+
+    /// Takes an IPv6 address as it stands in the packet. An address that is only an envelope for an IPv4
+    /// address (mapped, or NAT64's 64:ff9b::/96 of RFC 6052) becomes that IPv4 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_v6(address: [u8; 16]) -> Self {
+        match address {
+            [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => Self::from_v4([a, b, c, d]),
+            _ => Self(address),
+        }
+    }
+
+    /// Whether the address is an IPv4 one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_v4(&self) -> bool {
+        matches!(self.0, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ..])
+    }
+
+    /// The 16 bytes, in network order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn bytes(&self) -> [u8; 16] {
+        self.0
+    }
+
+    /// The address, or the first one of its prefix.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        Ipv6Addr::from(self.0).to_canonical()
+    }
+}
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => Self::from_v4(v4.octets()),
+            IpAddr::V6(v6) => Self::from_v6(v6.octets()),
+        }
+    }
+}
+
+impl From<Ipv4Addr> for Source {
+    fn from(address: Ipv4Addr) -> Self {
+        Self::from_v4(address.octets())
+    }
+}
+
+impl core::fmt::Display for Source {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.address().fmt(f)
+    }
+}
+
+impl core::fmt::Debug for Source {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.address().fmt(f)
+    }
+}
+
+/// How much of an address makes a source.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub struct SourceMask {
+    v4: [u8; 4],
+    v6: [u8; 16],
+}
+
+impl SourceMask {
+    /// Keeps the whole address of both families.
+    pub const FULL: Self = Self::new(32, 128);
+
+    /// Keeps `v4` bits (up to 32) of an IPv4 address and `v6` bits (up to 128) of an IPv6 address; more than
+    /// that many bits count as all of them.
+    #[must_use]
+    pub const fn new(v4: u8, v6: u8) -> Self {
+        let v4 = if v4 >= 32 { u32::MAX } else { !(u32::MAX >> v4) };
+        let v6 = if v6 >= 128 { u128::MAX } else { !(u128::MAX >> v6) };
+        Self { v4: v4.to_be_bytes(), v6: v6.to_be_bytes() }
+    }
+
+    /// Masks an address to its source. Relays that put the client into the address are never masked below the
+    /// client: 6to4 (2002::/16, RFC 3056) keeps 48 bits, Teredo (2001::/32, RFC 4380) all.
+    #[inline(always)]
+    #[must_use]
+    pub fn apply(&self, address: Source) -> Source {
+        if address.is_v4() {
+            let [.., a, b, c, d] = address.0;
+            let [ma, mb, mc, md] = self.v4;
+            return Source::from_v4([a & ma, b & mb, c & mc, d & md]);
+        }
+        let mask = match address.0 {
+            [0x20, 0x01, 0, 0, ..] => u128::MAX,
+            [0x20, 0x02, ..] => u128::from_ne_bytes(self.v6) | u128::from_ne_bytes(SIX_TO_FOUR),
+            _ => u128::from_ne_bytes(self.v6),
+        };
+        Source((u128::from_ne_bytes(address.0) & mask).to_ne_bytes())
+    }
+
+    /// How many bits of this source's address count.
+    #[must_use]
+    pub fn prefix_of(&self, source: Source) -> u8 {
+        let kept = match (source.is_v4(), source.0) {
+            (true, _) => return u32::from_be_bytes(self.v4).leading_ones() as u8,
+            (false, [0x20, 0x01, 0, 0, ..]) => u128::MAX,
+            (false, [0x20, 0x02, ..]) => u128::from_be_bytes(self.v6) | u128::from_be_bytes(SIX_TO_FOUR),
+            (false, _) => u128::from_be_bytes(self.v6),
+        };
+        kept.leading_ones() as u8
+    }
+}
+
+const SIX_TO_FOUR: [u8; 16] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn masked(address: &str, mask: SourceMask) -> String {
+        mask.apply(address.parse::<IpAddr>().unwrap().into()).to_string()
+    }
+
+    #[test]
+    fn an_ipv6_source_is_its_prefix_and_an_ipv4_source_the_whole_address() {
+        let mask = SourceMask::new(32, 64);
+        assert_eq!(masked("203.0.113.7", mask), "203.0.113.7");
+        assert_eq!(masked("2001:db8:1:2:3:4:5:6", mask), "2001:db8:1:2::");
+        assert_eq!(masked("203.0.113.7", SourceMask::new(24, 64)), "203.0.113.0");
+        assert_eq!(masked("2001:db8:1:2:3:4:5:6", SourceMask::new(32, 56)), "2001:db8:1::");
+    }
+
+    #[test]
+    fn an_envelope_is_judged_by_the_ipv4_address_inside() {
+        let mask = SourceMask::new(32, 64);
+        assert_eq!(masked("::ffff:203.0.113.7", mask), "203.0.113.7");
+        assert_eq!(masked("64:ff9b::203.0.113.7", mask), "203.0.113.7");
+    }
+
+    #[test]
+    fn a_relay_is_never_masked_below_its_client() {
+        let mask = SourceMask::new(32, 32);
+        assert_eq!(masked("2002:cb00:7107:1::1", mask), "2002:cb00:7107::");
+        assert_eq!(masked("2001:0:4136:e378:8000:63bf:3fff:fdd2", mask), "2001:0:4136:e378:8000:63bf:3fff:fdd2");
+    }
+
+    #[test]
+    fn the_prefix_that_counts_is_told() {
+        let mask = SourceMask::new(32, 64);
+        let of = |address: &str| mask.prefix_of(address.parse::<IpAddr>().unwrap().into());
+        assert_eq!([of("203.0.113.7"), of("2001:db8::1"), of("2001:0:1::1")], [32, 64, 128]);
+        assert_eq!(SourceMask::new(32, 40).prefix_of("2002::".parse::<IpAddr>().unwrap().into()), 48);
+    }
+
+    #[test]
+    fn a_prefix_of_nothing_and_one_too_long_are_all_and_nothing() {
+        assert_eq!(masked("203.0.113.7", SourceMask::new(0, 0)), "0.0.0.0");
+        assert_eq!(SourceMask::new(40, 200), SourceMask::FULL);
+    }
+}

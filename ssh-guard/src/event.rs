@@ -1,0 +1,155 @@
+//! What a log line says about a login.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+
+/// One auth event: what a server says a client did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AuthEvent {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What was tried, or what happened.
+    pub kind: Kind,
+    /// The client's address, if the line names one.
+    pub address: Option<IpAddr>,
+    /// The client's TCP port, if the line names it.
+    pub port: Option<u16>,
+    /// The account that was tried, as far as the server printed it; chosen by the client.
+    pub user: Option<String>,
+    /// The server that wrote the line.
+    pub service: Service,
+    /// How often the line says that it happened (`message repeated N times`).
+    pub count: NonZeroU32,
+}
+
+/// How an auth event ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// A login was tried and refused.
+    Failure,
+    /// A login was tried and accepted.
+    Success,
+    /// The client came and went without trying to log in.
+    PreAuth,
+}
+
+/// What was tried, or what happened.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A password.
+    Password,
+    /// Keyboard-interactive (RFC 4256), most often a password asked for by PAM.
+    KeyboardInteractive,
+    /// An account that does not exist.
+    InvalidUser,
+    /// A public key.
+    Publickey,
+    /// The client host's key.
+    Hostbased,
+    /// Kerberos, by GSSAPI.
+    Gssapi,
+    /// PAM's own word, with no method named.
+    Pam,
+    /// An account that exists and is not allowed to log in.
+    NotAllowed,
+    /// The server ended a session after too many attempts; each was told before.
+    TooManyAttempts,
+    /// A login was accepted.
+    Accepted,
+    /// The client closed the session, or disconnected, before it was authenticated.
+    Closed,
+    /// The client reset the session before it was authenticated.
+    Reset,
+    /// The client let the server's grace time pass.
+    Timeout,
+    /// The client never said which SSH version it speaks.
+    NoIdentification,
+    /// The client said something that is not SSH.
+    BadBanner,
+    /// Client and server share no algorithm.
+    Negotiation,
+    /// The server refused the session before anything was said (`MaxStartups`, `tcp wrappers`).
+    Refused,
+    /// The server refused the session because of the source's earlier ones (`PerSourcePenalties`).
+    Penalty,
+    /// Something else that bears on a login.
+    Other,
+}
+
+/// A server whose lines are understood.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Service {
+    /// OpenSSH's sshd, sshd-session and sshd-auth.
+    Openssh,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 3] = [Self::Failure, Self::Success, Self::PreAuth];
+
+    /// The word for it, in metrics, JSON and configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Failure => "failure",
+            Self::Success => "success",
+            Self::PreAuth => "pre-auth",
+        }
+    }
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 19] = [
+        Self::Password,
+        Self::KeyboardInteractive,
+        Self::InvalidUser,
+        Self::Publickey,
+        Self::Hostbased,
+        Self::Gssapi,
+        Self::Pam,
+        Self::NotAllowed,
+        Self::TooManyAttempts,
+        Self::Accepted,
+        Self::Closed,
+        Self::Reset,
+        Self::Timeout,
+        Self::NoIdentification,
+        Self::BadBanner,
+        Self::Negotiation,
+        Self::Refused,
+        Self::Penalty,
+        Self::Other,
+    ];
+
+    /// The word for it, in metrics, JSON and configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::KeyboardInteractive => "keyboard-interactive",
+            Self::InvalidUser => "invalid-user",
+            Self::Publickey => "publickey",
+            Self::Hostbased => "hostbased",
+            Self::Gssapi => "gssapi",
+            Self::Pam => "pam",
+            Self::NotAllowed => "not-allowed",
+            Self::TooManyAttempts => "too-many-attempts",
+            Self::Accepted => "accepted",
+            Self::Closed => "closed",
+            Self::Reset => "reset",
+            Self::Timeout => "timeout",
+            Self::NoIdentification => "no-identification",
+            Self::BadBanner => "bad-banner",
+            Self::Negotiation => "negotiation",
+            Self::Refused => "refused",
+            Self::Penalty => "penalty",
+            Self::Other => "other",
+        }
+    }
+}

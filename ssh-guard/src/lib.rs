@@ -1,0 +1,3 @@
+//! ssh-guard.
+pub mod event;
+pub mod moment;

@@ -1,0 +1,2 @@
+//! The verbs a developer types.
+fn main() {}
