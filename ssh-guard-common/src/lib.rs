@@ -1,4 +1,28 @@
-//! common
+//! What the programs in the kernel and the daemon must agree on.
+//!
+//! | map | key → value | written by |
+//! |---|---|---|
+//! | `BLOCKLIST` | [`Source`](source::Source) → [`Block`](records::Block) | the daemon; hits by the program |
+//! | `ALLOWLIST` | [`NetworkKey`](records::NetworkKey) → end in [ticks](time::Ticks) | the daemon |
+//! | `SOURCES` | [`Source`](source::Source) → [`SourceRecord`](records::SourceRecord) | the program |
+//! | `VERDICTS` | [`Verdict`](verdict::Verdict) → [`VerdictCount`](records::VerdictCount) for each CPU | the program |
+//! | `SETTINGS` | 0 → [`Settings`](records::Settings) | the daemon |
+//!
+//! All addresses are bytes in network order. A change of any of this is a new [`ABI`] number.
+
 #![cfg_attr(not(test), no_std)]
+
+pub mod names;
+pub mod packet;
+#[cfg(feature = "user")]
+mod pod;
+pub mod records;
 pub mod source;
+pub mod time;
 pub mod verdict;
+
+/// The number of this agreement; pinned maps of another one are not ours.
+pub const ABI: u32 = 1;
+
+/// How many ports can be guarded.
+pub const MAX_PORTS: usize = 16;

@@ -1,30 +1,34 @@
 //! The key that everything about a remote address is kept under.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::cmp::Ordering;
+use core::fmt;
+use core::net::{IpAddr, Ipv6Addr};
 
 /// A remote address that is judged: 16 bytes in network order, an IPv4 address in its mapped form
 /// (`::ffff:a.b.c.d`, RFC 4291 §2.5.5.2), the rest masked to the configured prefix.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, bytemuck::Pod, bytemuck::Zeroable)]
+///
+/// The bytes are held as four words, each as it stands in memory: the programs take words from the packet, mask and
+/// compare words.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(transparent)]
-pub struct Source([u8; 16]);
+pub struct Source([u32; 4]);
 
 impl Source {
     /// Takes an IPv4 address as it stands in the packet.
     #[inline(always)]
     #[must_use]
-    pub const fn from_v4(address: [u8; 4]) -> Self {
-        let [a, b, c, d] = address;
-        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
+    pub const fn from_v4(word: u32) -> Self {
+        Self([0, 0, MAPPED, word])
     }
 
     /// Takes an IPv6 address as it stands in the packet. An address that is only an envelope for an IPv4
     /// address (mapped, or NAT64's 64:ff9b::/96 of RFC 6052) becomes that IPv4 address.
     #[inline(always)]
     #[must_use]
-    pub const fn from_v6(address: [u8; 16]) -> Self {
-        match address {
-            [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => Self::from_v4([a, b, c, d]),
-            _ => Self(address),
+    pub const fn from_v6(words: [u32; 4]) -> Self {
+        match words {
+            [NAT64, 0, 0, word] => Self::from_v4(word),
+            _ => Self(words),
         }
     }
 
@@ -32,46 +36,64 @@ impl Source {
     #[inline(always)]
     #[must_use]
     pub const fn is_v4(&self) -> bool {
-        matches!(self.0, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ..])
+        matches!(self.0, [0, 0, MAPPED, _])
+    }
+
+    /// The four words, as they stand in memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn words(&self) -> [u32; 4] {
+        self.0
     }
 
     /// The 16 bytes, in network order.
-    #[inline(always)]
     #[must_use]
     pub const fn bytes(&self) -> [u8; 16] {
-        self.0
+        bytemuck::must_cast(self.0)
     }
 
     /// The address, or the first one of its prefix.
     #[must_use]
     pub fn address(&self) -> IpAddr {
-        Ipv6Addr::from(self.0).to_canonical()
+        Ipv6Addr::from(self.bytes()).to_canonical()
     }
 }
+
+/// `0:ffff` of a mapped IPv4 address.
+const MAPPED: u32 = 0x0000_ffff_u32.to_be();
+/// `64:ff9b` of NAT64.
+const NAT64: u32 = 0x0064_ff9b_u32.to_be();
 
 impl From<IpAddr> for Source {
     fn from(address: IpAddr) -> Self {
         match address {
-            IpAddr::V4(v4) => Self::from_v4(v4.octets()),
-            IpAddr::V6(v6) => Self::from_v6(v6.octets()),
+            IpAddr::V4(v4) => Self::from_v4(u32::from_ne_bytes(v4.octets())),
+            IpAddr::V6(v6) => Self::from_v6(bytemuck::must_cast(v6.octets())),
         }
     }
 }
 
-impl From<Ipv4Addr> for Source {
-    fn from(address: Ipv4Addr) -> Self {
-        Self::from_v4(address.octets())
+/// In the order of the addresses, IPv4 among the mapped ones.
+impl Ord for Source {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.bytes().cmp(&other.bytes())
     }
 }
 
-impl core::fmt::Display for Source {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl PartialOrd for Source {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.address().fmt(f)
     }
 }
 
-impl core::fmt::Debug for Source {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.address().fmt(f)
     }
 }
@@ -80,8 +102,8 @@ impl core::fmt::Debug for Source {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub struct SourceMask {
-    v4: [u8; 4],
-    v6: [u8; 16],
+    v4: u32,
+    v6: [u32; 4],
 }
 
 impl SourceMask {
@@ -94,41 +116,52 @@ impl SourceMask {
     pub const fn new(v4: u8, v6: u8) -> Self {
         let v4 = if v4 >= 32 { u32::MAX } else { !(u32::MAX >> v4) };
         let v6 = if v6 >= 128 { u128::MAX } else { !(u128::MAX >> v6) };
-        Self { v4: v4.to_be_bytes(), v6: v6.to_be_bytes() }
+        Self { v4: v4.to_be(), v6: bytemuck::must_cast(v6.to_be_bytes()) }
     }
 
     /// Masks an address to its source. Relays that put the client into the address are never masked below the
     /// client: 6to4 (2002::/16, RFC 3056) keeps 48 bits, Teredo (2001::/32, RFC 4380) all.
     #[inline(always)]
     #[must_use]
-    pub fn apply(&self, address: Source) -> Source {
+    pub const fn apply(&self, address: Source) -> Source {
+        let [a, b, c, d] = address.0;
         if address.is_v4() {
-            let [.., a, b, c, d] = address.0;
-            let [ma, mb, mc, md] = self.v4;
-            return Source::from_v4([a & ma, b & mb, c & mc, d & md]);
+            return Source::from_v4(d & self.v4);
         }
-        let mask = match address.0 {
-            [0x20, 0x01, 0, 0, ..] => u128::MAX,
-            [0x20, 0x02, ..] => u128::from_ne_bytes(self.v6) | u128::from_ne_bytes(SIX_TO_FOUR),
-            _ => u128::from_ne_bytes(self.v6),
-        };
-        Source((u128::from_ne_bytes(address.0) & mask).to_ne_bytes())
+        let [ma, mb, mc, md] = self.v6_for(a);
+        Source([a & ma, b & mb, c & mc, d & md])
     }
 
     /// How many bits of this source's address count.
     #[must_use]
-    pub fn prefix_of(&self, source: Source) -> u8 {
-        let kept = match (source.is_v4(), source.0) {
-            (true, _) => return u32::from_be_bytes(self.v4).leading_ones() as u8,
-            (false, [0x20, 0x01, 0, 0, ..]) => u128::MAX,
-            (false, [0x20, 0x02, ..]) => u128::from_be_bytes(self.v6) | u128::from_be_bytes(SIX_TO_FOUR),
-            (false, _) => u128::from_be_bytes(self.v6),
+    pub const fn prefix_of(&self, source: Source) -> u8 {
+        let bits = if source.is_v4() {
+            self.v4.count_ones()
+        } else {
+            let [a, b, c, d] = self.v6_for(source.0[0]);
+            a.count_ones() + b.count_ones() + c.count_ones() + d.count_ones()
         };
-        kept.leading_ones() as u8
+        // 128 at the most.
+        bits as u8
+    }
+
+    /// The mask of IPv6 addresses that start with this word.
+    #[inline(always)]
+    const fn v6_for(&self, first: u32) -> [u32; 4] {
+        if first == TEREDO {
+            return [u32::MAX; 4];
+        }
+        if first & SIX_TO_FOUR_BITS == SIX_TO_FOUR {
+            let [a, b, c, d] = self.v6;
+            return [a | u32::MAX, b | 0xffff_0000_u32.to_be(), c, d];
+        }
+        self.v6
     }
 }
 
-const SIX_TO_FOUR: [u8; 16] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const TEREDO: u32 = 0x2001_0000_u32.to_be();
+const SIX_TO_FOUR: u32 = 0x2002_0000_u32.to_be();
+const SIX_TO_FOUR_BITS: u32 = 0xffff_0000_u32.to_be();
 
 #[cfg(test)]
 mod tests {
@@ -158,7 +191,10 @@ mod tests {
     fn a_relay_is_never_masked_below_its_client() {
         let mask = SourceMask::new(32, 32);
         assert_eq!(masked("2002:cb00:7107:1::1", mask), "2002:cb00:7107::");
-        assert_eq!(masked("2001:0:4136:e378:8000:63bf:3fff:fdd2", mask), "2001:0:4136:e378:8000:63bf:3fff:fdd2");
+        assert_eq!(
+            masked("2001:0:4136:e378:8000:63bf:3fff:fdd2", mask),
+            "2001:0:4136:e378:8000:63bf:3fff:fdd2"
+        );
     }
 
     #[test]

@@ -1,0 +1,76 @@
+//! Reads one packet, once: the very same code runs in XDP, in TC, and over a slice on the host.
+
+mod bytes;
+mod ipv4;
+mod ipv6;
+mod tcp;
+
+pub use bytes::{Bytes, Stretch};
+pub use tcp::{Flags, Segment};
+
+use crate::source::Source;
+
+/// How many VLAN tags are looked behind. 802.1Q inside 802.1ad makes two; Linux takes off any number of nested
+/// priority tags on its way to the socket (`__netif_receive_skb_core` in net/core/dev.c), so there is slack.
+pub const MAX_VLAN_TAGS: usize = 8;
+
+/// How many IPv6 extension headers are looked behind; a longer chain is [uncertain](Reading::Uncertain).
+pub const MAX_EXTENSIONS: usize = 6;
+
+/// What a packet turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reading {
+    /// Certainly not TCP to a guarded port.
+    Elsewhere,
+    /// TCP to a guarded port.
+    Guarded(Segment),
+    /// Built so that the port cannot be read: it may be TCP to a guarded port.
+    Uncertain(Doubt),
+}
+
+/// A packet whose port cannot be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Doubt {
+    /// Who sent it.
+    pub source: Source,
+    /// Whether it is a fragment other than the first, which by itself opens no session.
+    pub later_fragment: bool,
+}
+
+/// The ports that are guarded.
+pub trait Ports {
+    /// Whether TCP to this port is guarded.
+    fn guard(&self, port: u16) -> bool;
+}
+
+/// Reads a frame that starts with an Ethernet header.
+#[inline(always)]
+pub fn read(frame: &impl Bytes, ports: &impl Ports) -> Reading {
+    let mut offset = ETHERNET_ADDRESSES;
+    for _ in 0..=MAX_VLAN_TAGS {
+        let Some(ethertype) = frame.stretch::<2>(offset) else { return Reading::Elsewhere };
+        offset += 2;
+        match ethertype.short::<0>() {
+            IPV4 => return ipv4::read(frame, offset, ports),
+            IPV6 => return ipv6::read(frame, offset, ports),
+            VLAN | SERVICE_VLAN => offset += TAG_CONTROL,
+            _ => return Reading::Elsewhere,
+        }
+    }
+    Reading::Elsewhere
+}
+
+/// Destination and source address of a frame.
+const ETHERNET_ADDRESSES: usize = 12;
+/// Priority and number of a VLAN, between one EtherType and the next.
+const TAG_CONTROL: usize = 2;
+
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
+/// 802.1Q.
+const VLAN: u16 = 0x8100;
+/// 802.1ad.
+const SERVICE_VLAN: u16 = 0x88a8;
+
+/// TCP's protocol number, in IPv4 and IPv6.
+const TCP: u8 = 6;

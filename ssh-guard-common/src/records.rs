@@ -1,0 +1,89 @@
+//! The values of the maps.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::source::Source;
+
+/// Value of `BLOCKLIST`: a source's block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct Block {
+    /// When it ends, in [ticks](crate::time::Ticks).
+    pub until: u32,
+    /// [`Block::OVERLAPS`] or nothing.
+    pub flags: u32,
+    /// Packets dropped; written by the program.
+    pub hits: u64,
+    /// When the last of them came, in ticks; written by the program.
+    pub last_hit: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
+
+impl Block {
+    /// A part of the source is in the allowlist, so that is asked first.
+    pub const OVERLAPS: u32 = 1;
+}
+
+/// Key of `ALLOWLIST`, as the kernel's LPM trie wants it (`struct bpf_lpm_trie_key_u8`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct NetworkKey {
+    /// Bits that count, of 128: an IPv4 /24 has 96 + 24.
+    pub bits: u32,
+    /// The network's first address, IPv4 mapped.
+    pub address: Source,
+}
+
+/// Value of `SOURCES`: what a source sent to guarded ports and was let through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct SourceRecord {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes, from the Ethernet header on.
+    pub bytes: u64,
+    /// Segments that ask for a new session.
+    pub syns: u64,
+    /// When the last packet came, in ticks.
+    pub last_seen: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
+
+/// Value of `VERDICTS`, one for each CPU: how often a verdict was given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct VerdictCount {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes, from the Ethernet header on.
+    pub bytes: u64,
+}
+
+/// Value of `SETTINGS`: what may change while the program runs, and what the other maps mean.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct Settings {
+    /// The jiffies from which [ticks](crate::time::Ticks) are counted.
+    pub base: u64,
+    /// [`crate::ABI`] of the program that made the maps.
+    pub abi: u32,
+    /// [`Settings::BLOCKLIST`], [`Settings::ALLOWLIST`]: the maps that may hold an entry; another one is not asked.
+    pub in_use: u32,
+}
+
+impl Settings {
+    /// `BLOCKLIST` may hold an entry.
+    pub const BLOCKLIST: u32 = 1;
+    /// `ALLOWLIST` may hold an entry.
+    pub const ALLOWLIST: u32 = 2;
+}
+
+const _: () = {
+    assert!(size_of::<Block>() == 24);
+    assert!(size_of::<NetworkKey>() == 20);
+    assert!(size_of::<SourceRecord>() == 32);
+    assert!(size_of::<VerdictCount>() == 16);
+    assert!(size_of::<Settings>() == 16);
+};

@@ -1,0 +1,78 @@
+//! The bytes of a frame, as XDP lends them.
+
+use core::arch::asm;
+use core::marker::PhantomData;
+
+use aya_ebpf::programs::XdpContext;
+use ssh_guard_common::packet::{Bytes, Stretch};
+
+/// The first buffer of a frame. Drivers put all headers there: of a longer frame it holds at least 256 bytes.
+pub struct Frame<'a> {
+    start: usize,
+    end: usize,
+    context: PhantomData<&'a XdpContext>,
+}
+
+impl<'a> Frame<'a> {
+    #[inline(always)]
+    pub fn new(context: &'a XdpContext) -> Self {
+        Self { start: context.data(), end: context.data_end(), context: PhantomData }
+    }
+}
+
+impl<'a> Bytes for Frame<'a> {
+    type Stretch = Inside<'a>;
+
+    #[inline(always)]
+    fn stretch<const N: usize>(&self, offset: usize) -> Option<Inside<'a>> {
+        let start = self.start + offset;
+        if start + N > self.end {
+            return None;
+        }
+        Some(Inside { start, context: PhantomData })
+    }
+}
+
+/// A place in the frame behind which bytes are known to lie.
+#[derive(Clone, Copy)]
+pub struct Inside<'a> {
+    start: usize,
+    context: PhantomData<&'a XdpContext>,
+}
+
+/// Loads one value, by hand: headers lie as the wire has them, so Rust would have to load them byte by byte, while
+/// the machines the kernel lets do so (`CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS`) load them whole.
+macro_rules! load {
+    ($width:literal, $start:expr, $at:expr) => {{
+        let value: u64;
+        // SAFETY: the frame was seen to have the bytes, and is lent for as long as the context lives; the verifier
+        // checks it once more.
+        unsafe {
+            asm!(
+                concat!("{value} = *(", $width, " *)({start} + {at})"),
+                value = out(reg) value,
+                start = in(reg) $start,
+                at = const $at,
+                options(pure, readonly, nostack),
+            );
+        }
+        value
+    }};
+}
+
+impl Stretch for Inside<'_> {
+    #[inline(always)]
+    fn byte<const AT: usize>(self) -> u8 {
+        load!("u8", self.start, AT) as u8
+    }
+
+    #[inline(always)]
+    fn short<const AT: usize>(self) -> u16 {
+        u16::from_be(load!("u16", self.start, AT) as u16)
+    }
+
+    #[inline(always)]
+    fn word<const AT: usize>(self) -> u32 {
+        load!("u32", self.start, AT) as u32
+    }
+}

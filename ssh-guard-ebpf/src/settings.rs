@@ -1,0 +1,49 @@
+//! What the daemon sets before it loads the programs. The kernel freezes these, so the verifier takes them for
+//! constants and throws away what they make unreachable.
+
+use core::ptr;
+
+use ssh_guard_common::MAX_PORTS;
+use ssh_guard_common::packet::Ports;
+use ssh_guard_common::source::SourceMask;
+
+#[unsafe(no_mangle)]
+static PORTS: [u16; MAX_PORTS] = [0; MAX_PORTS];
+#[unsafe(no_mangle)]
+static SOURCE_MASK: SourceMask = SourceMask::FULL;
+#[unsafe(no_mangle)]
+static DRY_RUN: u8 = 0;
+
+/// The ports in `PORTS`.
+pub struct GuardedPorts;
+
+impl Ports for GuardedPorts {
+    #[inline(always)]
+    fn guard(&self, port: u16) -> bool {
+        for slot in &PORTS {
+            match read(slot) {
+                0 => return false,
+                guarded if guarded == port => return true,
+                _ => {}
+            }
+        }
+        false
+    }
+}
+
+#[inline(always)]
+pub fn source_mask() -> SourceMask {
+    read(&SOURCE_MASK)
+}
+
+#[inline(always)]
+pub fn dry_run() -> bool {
+    read(&DRY_RUN) != 0
+}
+
+/// Reads a global as it is at run time: the compiler would put in the value that stands above.
+#[inline(always)]
+fn read<T: Copy>(global: &'static T) -> T {
+    // SAFETY: the global is initialised, aligned, and never written once the program is loaded.
+    unsafe { ptr::read_volatile(global) }
+}

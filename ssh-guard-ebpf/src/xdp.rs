@@ -1,0 +1,38 @@
+//! XDP: one reading, one verdict, one action.
+
+use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
+use aya_ebpf::macros::xdp;
+use aya_ebpf::programs::XdpContext;
+use ssh_guard_common::packet;
+
+use crate::frame::Frame;
+use crate::judge::judge;
+use crate::maps::{self, Kernel};
+use crate::settings::{self, GuardedPorts};
+
+#[xdp]
+pub fn ssh_guard(ctx: XdpContext) -> u32 {
+    let length = ctx.data_end() - ctx.data();
+    guard(&Frame::new(&ctx), || length as u64)
+}
+
+#[xdp(frags)]
+pub fn ssh_guard_frags(ctx: XdpContext) -> u32 {
+    guard(&Frame::new(&ctx), || {
+        // SAFETY: `ctx` is the context this program was called with.
+        unsafe { aya_ebpf::helpers::generated::bpf_xdp_get_buff_len(ctx.ctx) }
+    })
+}
+
+/// Judges a frame and counts the verdict. What is not TCP to a guarded port passes uncounted, and by the shortest
+/// way: most packets of the machine take it.
+#[inline(always)]
+fn guard(frame: &Frame, length: impl FnOnce() -> u64) -> u32 {
+    let Some(evidence) = crate::judge::Evidence::from(packet::read(frame, &GuardedPorts)) else {
+        return XDP_PASS;
+    };
+    let bytes = length();
+    let verdict = judge(evidence, bytes, &settings::source_mask(), &Kernel);
+    maps::tally(verdict, bytes);
+    if verdict.drops() && !settings::dry_run() { XDP_DROP } else { XDP_PASS }
+}
