@@ -1,2 +1,73 @@
-//! The verbs a developer types.
-fn main() {}
+//! The verbs a developer types, as `cargo xtask VERB`: each one shows the commands it runs.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use command::say;
+
+mod build;
+mod build_ebpf;
+mod command;
+mod ebpf;
+mod lint;
+mod packages;
+mod run;
+mod setup;
+mod test;
+mod toolchain;
+
+/// What a developer of ssh-guard does: set up, build, run, test, lint
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Xtask {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what building takes: a compiler for the programs and bpf-linker
+    Setup,
+    /// Build the programs that run in the kernel
+    BuildEbpf,
+    /// Set up and build the daemon for use
+    Build,
+    /// Set up, build for use and run the daemon as root
+    Run {
+        /// Arguments of 'ssh-guard run', after '--'
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Set up, install what the tests start, and run every test
+    Test {
+        /// Arguments of 'cargo test', after '--'
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Check format, lints, documents and scripts
+    Lint,
+}
+
+fn main() -> ExitCode {
+    match Xtask::parse().verb.carry_out() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Verb {
+    fn carry_out(self) -> Result<()> {
+        match self {
+            Self::Setup => setup::setup().map(drop),
+            Self::BuildEbpf => build_ebpf::build_ebpf(),
+            Self::Build => build::build().map(drop),
+            Self::Run { arguments } => run::run(&arguments),
+            Self::Test { arguments } => test::test(&arguments),
+            Self::Lint => lint::lint(),
+        }
+    }
+}

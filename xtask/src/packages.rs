@@ -1,0 +1,140 @@
+//! Debian's packages: which ones are needed, for what, and how they come onto the machine.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    command::{as_root, run, say},
+    toolchain,
+};
+
+/// A package of Debian.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Package {
+    name: &'static str,
+    /// A program, or the path of another file, that shows that it is there; so another distribution's will do.
+    brings: &'static str,
+    reason: &'static str,
+}
+
+/// The compiler of the programs.
+pub const TOOLCHAIN: &[Package] = &[
+    Package { name: "rustc-web", brings: "/usr/bin/rustc", reason: "compiles the programs" },
+    Package { name: "cargo-web", brings: "/usr/bin/cargo", reason: "builds the programs" },
+    Package { name: "libstd-rust-web-dev-bpf", brings: "", reason: "has core, compiled for BPF" },
+];
+
+/// What building bpf-linker takes.
+pub const LINKER: &[Package] = &[
+    Package {
+        name: "llvm-22-dev",
+        brings: "/usr/lib/llvm-22/include/llvm-c/Core.h",
+        reason: "bpf-linker links to it",
+    },
+    Package { name: "gcc", brings: "cc", reason: "links Rust programs" },
+    Package { name: "libc6-dev", brings: "/usr/include/stdlib.h", reason: "is linked into Rust programs" },
+];
+
+/// What the tests start.
+pub const TESTS: &[Package] = &[
+    Package { name: "iproute2", brings: "ip", reason: "lays out the tests' networks" },
+    Package { name: "openssh-client", brings: "ssh", reason: "logs in, in tests against a real server" },
+    Package {
+        name: "openssh-server",
+        brings: "sshd",
+        reason: "is that server; Debian also starts one on port 22",
+    },
+    Package {
+        name: "prometheus",
+        brings: "promtool",
+        reason: "has promtool, which checks the metrics; Debian also starts a server on port 9090",
+    },
+    Package { name: "sshpass", brings: "sshpass", reason: "types wrong passwords in tests" },
+];
+
+/// The lints for Debian's compiler.
+pub const CLIPPY: &[Package] =
+    &[Package { name: "rust-web-clippy", brings: "/usr/bin/cargo-clippy", reason: "lints the programs" }];
+
+/// The formatter for Debian's compiler.
+pub const RUSTFMT: &[Package] =
+    &[Package { name: "rustfmt-web", brings: "/usr/bin/cargo-fmt", reason: "checks the format" }];
+
+/// Installs those of the packages that are not there; does nothing if all are.
+pub fn ensure(packages: &'static [Package]) -> Result<()> {
+    let missing = missing(packages, is_there);
+    if missing.is_empty() { Ok(()) } else { install(&missing) }
+}
+
+/// Installs packages, and says what and why before; none of the installed ones is removed for them.
+pub fn install(packages: &[&Package]) -> Result<()> {
+    let names: Vec<_> = packages.iter().map(|package| package.name).collect();
+    let wanted = format!("apt-get install {}", names.join(" "));
+    if toolchain::on_path("apt-get").is_none() {
+        bail!("this is not Debian (no 'apt-get'): install what '{wanted}' would");
+    }
+    as_root("apt-get").with_context(|| format!("this needs '{wanted}'"))?;
+    for Package { name, reason, .. } in packages {
+        say(&format!("setup: installing Debian's '{name}': {reason}"));
+    }
+    // Most machines know current packages; asking Debian for the lists first would cost everybody the time.
+    if apt_install(&names).is_ok() {
+        return Ok(());
+    }
+    say("setup: perhaps the lists of packages are missing or old: fetching them, then once more");
+    run(as_root("apt-get")?.args(["update", "--quiet"]))?;
+    apt_install(&names).with_context(|| format!("this needs '{wanted}'"))
+}
+
+fn apt_install(names: &[&str]) -> Result<()> {
+    let mut install = as_root("env")?;
+    install.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "--quiet"]);
+    // Another installation may be under way: unattended upgrades, say.
+    install.args(["-o", "DPkg::Lock::Timeout=120"]);
+    // A person's own compiler conflicts with Debian's and must not go.
+    install.args(["--no-install-recommends", "--no-remove"]).args(names);
+    run(&mut install)
+}
+
+fn missing(packages: &'static [Package], is_there: impl Fn(&str) -> bool) -> Vec<&'static Package> {
+    packages.iter().filter(|package| !is_there(package.brings)).collect()
+}
+
+fn is_there(file: &str) -> bool {
+    if file.starts_with('/') {
+        return Path::new(file).exists();
+    }
+    // A plain user has the administrator's programs, but not their folders on PATH.
+    toolchain::on_path(file).is_some()
+        || ["/usr/sbin", "/sbin"].iter().any(|sbin| Path::new(sbin).join(file).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_there_is_installed() {
+        let names = |there: &[&str]| -> Vec<_> {
+            missing(TESTS, |file| there.contains(&file)).iter().map(|package| package.name).collect()
+        };
+        assert_eq!(names(&["ip", "ssh", "sshd", "promtool", "sshpass"]), Vec::<&str>::new());
+        assert_eq!(names(&["ip", "ssh"]), ["openssh-server", "prometheus", "sshpass"]);
+    }
+
+    #[test]
+    fn every_package_says_what_it_is_for_and_stands_in_one_list() {
+        let all: Vec<_> = [TOOLCHAIN, LINKER, TESTS, CLIPPY, RUSTFMT].into_iter().flatten().collect();
+        for package in &all {
+            assert!(!package.reason.is_empty(), "{package:?}");
+            assert_eq!(all.iter().filter(|other| other.name == package.name).count(), 1, "{package:?}");
+        }
+    }
+
+    #[test]
+    fn a_program_is_found_by_its_name_and_a_file_by_its_path() {
+        assert!(is_there("sh") && is_there("/proc/self/exe"));
+        assert!(!is_there("no-such-program") && !is_there("/nonexistent"));
+    }
+}
