@@ -11,6 +11,10 @@
 //! All addresses are bytes in network order. A change of any of this is a new [`ABI`] number.
 
 #![cfg_attr(not(test), no_std)]
+#![expect(
+    clippy::inline_always,
+    reason = "a program has no stack to spare for calls, and each costs it as much as its lookup"
+)]
 
 pub mod names;
 pub mod packet;

@@ -10,9 +10,13 @@ pub use tcp::{Flags, Segment};
 
 use crate::source::Source;
 
-/// How many VLAN tags are looked behind. 802.1Q inside 802.1ad makes two; Linux takes off any number of nested
-/// priority tags on its way to the socket (`__netif_receive_skb_core` in net/core/dev.c), so there is slack.
+/// How many VLAN tags are looked behind for the port. 802.1Q inside 802.1ad makes two; there is slack.
 pub const MAX_VLAN_TAGS: usize = 8;
+
+/// How many VLAN tags are looked behind for the source: Linux takes off any number of nested priority tags on its way
+/// to the socket (`__netif_receive_skb_core` in net/core/dev.c). These fill 4096 bytes, which is more than Ethernet's
+/// 1500 or a driver's first buffer hold.
+pub const MAX_BURYING_TAGS: usize = 1024;
 
 /// How many IPv6 extension headers are looked behind; a longer chain is [uncertain](Reading::Uncertain).
 pub const MAX_EXTENSIONS: usize = 6;
@@ -57,12 +61,40 @@ pub fn read(frame: &impl Bytes, ports: &impl Ports) -> Reading {
             _ => return Reading::Elsewhere,
         }
     }
-    Reading::Elsewhere
+    read_buried(frame, offset)
+}
+
+/// Reads no more than the source of what lies behind more than [`MAX_VLAN_TAGS`] tags, the next of which may stand at
+/// `offset`.
+#[inline(always)]
+fn read_buried(frame: &impl Bytes, mut offset: usize) -> Reading {
+    // The way to the port is not taken from here: the verifier would go it once for each number of tags.
+    let mut source = None;
+    for _ in MAX_VLAN_TAGS..MAX_BURYING_TAGS {
+        let Some(ethertype) = frame.stretch::<2>(offset) else { break };
+        offset += 2;
+        match ethertype.short::<0>() {
+            VLAN | SERVICE_VLAN => offset += TAG_CONTROL,
+            IPV4 => {
+                source = ipv4::source(frame, offset);
+                break;
+            }
+            IPV6 => {
+                source = ipv6::source(frame, offset);
+                break;
+            }
+            _ => break,
+        }
+    }
+    match source {
+        Some(source) => Reading::Uncertain(Doubt { source, later_fragment: false }),
+        None => Reading::Elsewhere,
+    }
 }
 
 /// Destination and source address of a frame.
 const ETHERNET_ADDRESSES: usize = 12;
-/// Priority and number of a VLAN, between one EtherType and the next.
+/// Priority and number of a VLAN, between one `EtherType` and the next.
 const TAG_CONTROL: usize = 2;
 
 const IPV4: u16 = 0x0800;

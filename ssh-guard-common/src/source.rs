@@ -2,7 +2,7 @@
 
 use core::cmp::Ordering;
 use core::fmt;
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A remote address that is judged: 16 bytes in network order, an IPv4 address in its mapped form
 /// (`::ffff:a.b.c.d`, RFC 4291 §2.5.5.2), the rest masked to the configured prefix.
@@ -22,7 +22,7 @@ impl Source {
     }
 
     /// Takes an IPv6 address as it stands in the packet. An address that is only an envelope for an IPv4
-    /// address (mapped, or NAT64's 64:ff9b::/96 of RFC 6052) becomes that IPv4 address.
+    /// address (mapped, or NAT64's `64:ff9b::/96` of RFC 6052) becomes that IPv4 address.
     #[inline(always)]
     #[must_use]
     pub const fn from_v6(words: [u32; 4]) -> Self {
@@ -67,9 +67,21 @@ const NAT64: u32 = 0x0064_ff9b_u32.to_be();
 impl From<IpAddr> for Source {
     fn from(address: IpAddr) -> Self {
         match address {
-            IpAddr::V4(v4) => Self::from_v4(u32::from_ne_bytes(v4.octets())),
-            IpAddr::V6(v6) => Self::from_v6(bytemuck::must_cast(v6.octets())),
+            IpAddr::V4(v4) => v4.into(),
+            IpAddr::V6(v6) => v6.into(),
         }
+    }
+}
+
+impl From<Ipv4Addr> for Source {
+    fn from(address: Ipv4Addr) -> Self {
+        Self::from_v4(u32::from_ne_bytes(address.octets()))
+    }
+}
+
+impl From<Ipv6Addr> for Source {
+    fn from(address: Ipv6Addr) -> Self {
+        Self::from_v6(bytemuck::must_cast(address.octets()))
     }
 }
 
@@ -120,7 +132,7 @@ impl SourceMask {
     }
 
     /// Masks an address to its source. Relays that put the client into the address are never masked below the
-    /// client: 6to4 (2002::/16, RFC 3056) keeps 48 bits, Teredo (2001::/32, RFC 4380) all.
+    /// client: 6to4 (`2002::/16`, RFC 3056) keeps 48 bits, Teredo (`2001::/32`, RFC 4380) all.
     #[inline(always)]
     #[must_use]
     pub const fn apply(&self, address: Source) -> Source {
@@ -141,8 +153,10 @@ impl SourceMask {
             let [a, b, c, d] = self.v6_for(source.0[0]);
             a.count_ones() + b.count_ones() + c.count_ones() + d.count_ones()
         };
-        // 128 at the most.
-        bits as u8
+        #[expect(clippy::cast_possible_truncation, reason = "128 at the most")]
+        {
+            bits as u8
+        }
     }
 
     /// The mask of IPv6 addresses that start with this word.

@@ -16,6 +16,7 @@ pub const TICK_SHIFT: u32 = 8;
 /// The tick that `jiffies` lie in, counted from `base`.
 #[inline(always)]
 #[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "32 bits of ticks last for decades from the base")]
 pub const fn ticks(jiffies: u64, base: u64) -> Ticks {
     (jiffies.wrapping_sub(base) >> TICK_SHIFT) as Ticks
 }

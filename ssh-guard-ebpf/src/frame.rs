@@ -60,6 +60,7 @@ macro_rules! load {
     }};
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "what is loaded is as wide as the result")]
 impl Stretch for Inside<'_> {
     #[inline(always)]
     fn byte<const AT: usize>(self) -> u8 {

@@ -2,6 +2,21 @@
 
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+#![cfg_attr(
+    any(target_arch = "bpf", test),
+    expect(
+        clippy::inline_always,
+        reason = "a program has no stack to spare for calls, and each costs it as much as its lookup"
+    )
+)]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(clippy::needless_pass_by_value, reason = "an entry point is called with its context by value"),
+    expect(
+        clippy::needless_borrows_for_generic_args,
+        reason = "by value a key is copied once more on a small stack"
+    )
+)]
 
 #[cfg(any(target_arch = "bpf", test))]
 mod judge;

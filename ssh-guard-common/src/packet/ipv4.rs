@@ -7,19 +7,36 @@ use crate::source::Source;
 #[inline(always)]
 pub(super) fn read(frame: &impl Bytes, offset: usize, ports: &impl Ports) -> Reading {
     let Some(header) = frame.stretch::<HEADER>(offset) else { return Reading::Elsewhere };
-    // The kernel discards another version, and a header that says it is shorter than the fixed part
-    // (`ip_rcv_core` in net/ipv4/ip_input.c).
-    let first = header.byte::<0>();
-    let header_length = usize::from(first & 0x0f) * 4;
-    if header.byte::<PROTOCOL>() != TCP || first >> 4 != 4 || header_length < HEADER {
+    if !carries_tcp(header) {
         return Reading::Elsewhere;
     }
     let source = Source::from_v4(header.word::<SOURCE>());
     if header.short::<FRAGMENT>() & FRAGMENT_OFFSET != 0 {
         return Reading::Uncertain(Doubt { source, later_fragment: true });
     }
+    let header_length = header_length(header);
     let segment_length = usize::from(header.short::<LENGTH>()).saturating_sub(header_length);
     tcp::read(frame, offset + header_length, tcp::Carrier { source, segment_length }, ports)
+}
+
+/// Reads no more than the source of an IPv4 packet that may be TCP.
+#[inline(always)]
+pub(super) fn source(frame: &impl Bytes, offset: usize) -> Option<Source> {
+    let header = frame.stretch::<HEADER>(offset)?;
+    carries_tcp(header).then(|| Source::from_v4(header.word::<SOURCE>()))
+}
+
+/// Whether this is the header of a TCP segment.
+#[inline(always)]
+fn carries_tcp(header: impl Stretch) -> bool {
+    // The kernel discards another version, and a header that says it is shorter than the fixed part
+    // (`ip_rcv_core` in net/ipv4/ip_input.c).
+    header.byte::<PROTOCOL>() == TCP && header.byte::<0>() >> 4 == 4 && header_length(header) >= HEADER
+}
+
+#[inline(always)]
+fn header_length(header: impl Stretch) -> usize {
+    usize::from(header.byte::<0>() & 0x0f) * 4
 }
 
 /// The fixed part of the header, in bytes.

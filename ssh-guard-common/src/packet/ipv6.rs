@@ -7,19 +7,17 @@ use crate::source::Source;
 #[inline(always)]
 pub(super) fn read(frame: &impl Bytes, offset: usize, ports: &impl Ports) -> Reading {
     let Some(header) = frame.stretch::<HEADER>(offset) else { return Reading::Elsewhere };
-    let mut next = header.byte::<NEXT>();
     // Most IPv6 packets are neither TCP nor behind an extension header: they leave before the address is read.
-    if header.byte::<0>() >> 4 != 6 || (next != TCP && !extends(next)) {
+    if !may_carry_tcp(header) {
         return Reading::Elsewhere;
     }
-    let source = Source::from_v6([
-        header.word::<SOURCE>(),
-        header.word::<{ SOURCE + 4 }>(),
-        header.word::<{ SOURCE + 8 }>(),
-        header.word::<{ SOURCE + 12 }>(),
-    ]);
+    let mut next = header.byte::<NEXT>();
+    let source = source_in(header);
     let uncertain = Reading::Uncertain(Doubt { source, later_fragment: false });
 
+    // What lies in the frame behind the packet's end is cut off by the kernel (`ip6_rcv_core` in
+    // net/ipv6/ip6_input.c): in a first fragment, where the next one goes on, it would only pretend to be the headers
+    // that follow. A length of 0 behind hop-by-hop options cuts nothing off; that is uncertain too.
     let mut remaining = usize::from(header.short::<LENGTH>());
     let mut offset = offset + HEADER;
     for _ in 0..=MAX_EXTENSIONS {
@@ -28,6 +26,9 @@ pub(super) fn read(frame: &impl Bytes, offset: usize, ports: &impl Ports) -> Rea
         }
         if !extends(next) {
             return Reading::Elsewhere;
+        }
+        if remaining < SHORTEST_EXTENSION {
+            return uncertain;
         }
         let Some(extension) = frame.stretch::<4>(offset) else { return uncertain };
         let after = extension.byte::<0>();
@@ -53,6 +54,29 @@ pub(super) fn read(frame: &impl Bytes, offset: usize, ports: &impl Ports) -> Rea
     uncertain
 }
 
+/// Reads no more than the source of an IPv6 packet that may be TCP.
+#[inline(always)]
+pub(super) fn source(frame: &impl Bytes, offset: usize) -> Option<Source> {
+    let header = frame.stretch::<HEADER>(offset)?;
+    may_carry_tcp(header).then(|| source_in(header))
+}
+
+#[inline(always)]
+fn may_carry_tcp(header: impl Stretch) -> bool {
+    let next = header.byte::<NEXT>();
+    header.byte::<0>() >> 4 == 6 && (next == TCP || extends(next))
+}
+
+#[inline(always)]
+fn source_in(header: impl Stretch) -> Source {
+    Source::from_v6([
+        header.word::<SOURCE>(),
+        header.word::<{ SOURCE + 4 }>(),
+        header.word::<{ SOURCE + 8 }>(),
+        header.word::<{ SOURCE + 12 }>(),
+    ])
+}
+
 /// Whether a header of this number is followed by another one on the way to TCP.
 #[inline(always)]
 fn extends(header: u8) -> bool {
@@ -61,6 +85,8 @@ fn extends(header: u8) -> bool {
 
 /// The fixed header, in bytes.
 const HEADER: usize = 40;
+/// No extension header has fewer bytes (RFC 8200 §4).
+const SHORTEST_EXTENSION: usize = 8;
 const LENGTH: usize = 4;
 const NEXT: usize = 6;
 const SOURCE: usize = 8;

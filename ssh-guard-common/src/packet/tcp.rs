@@ -27,7 +27,7 @@ impl Flags {
     const ACK: u8 = 0x10;
 
     /// Whether the segment asks for a new session: SYN without ACK, whatever else is set. Linux accepts a SYN that
-    /// comes with PSH, URG or ECN flags (`tcp_rcv_state_process` in net/ipv4/tcp_input.c).
+    /// comes with PSH, URG or ECN flags (`tcp_rcv_state_process` in `net/ipv4/tcp_input.c`).
     #[inline(always)]
     #[must_use]
     pub const fn opens_session(self) -> bool {
@@ -47,12 +47,19 @@ pub(super) struct Carrier {
 pub(super) fn read(frame: &impl Bytes, offset: usize, carrier: Carrier, ports: &impl Ports) -> Reading {
     let Carrier { source, segment_length } = carrier;
     let uncertain = Reading::Uncertain(Doubt { source, later_fragment: false });
+    // Behind the packet's end stands what nobody but this program reads.
+    if segment_length < PORTS {
+        return uncertain;
+    }
     let Some(both) = frame.stretch::<4>(offset) else { return uncertain };
     let port = both.short::<2>();
     if !ports.guard(port) {
         return Reading::Elsewhere;
     }
     // A first fragment may hold the ports and not the flags.
+    if segment_length < DATA_OFFSET + 2 {
+        return uncertain;
+    }
     let Some(rest) = frame.stretch::<2>(offset + DATA_OFFSET) else { return uncertain };
     Reading::Guarded(Segment {
         source,
@@ -63,5 +70,7 @@ pub(super) fn read(frame: &impl Bytes, offset: usize, carrier: Carrier, ports: &
     })
 }
 
+/// The two ports, in bytes.
+const PORTS: usize = 4;
 /// Where in the header the length of the header stands; the flags follow.
 const DATA_OFFSET: usize = 12;
