@@ -1,0 +1,230 @@
+//! The configuration: `Config` is the file as it is written, `Settings` what it means.
+//!
+//! A file is read in three strides, and all the errors of a stride are reported together: is it TOML (`document`),
+//! are its keys known and of the right type (`key`), is every value allowed (`check`).
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use self::document::Document;
+
+pub mod check;
+pub mod document;
+pub mod duration;
+pub mod file;
+pub mod interface;
+pub mod key;
+pub mod list;
+pub mod network;
+pub mod place;
+pub mod port;
+pub mod problem;
+pub mod quote;
+pub mod settings;
+
+pub use self::problem::{ConfigError, Problem};
+pub use self::settings::Settings;
+pub use crate::policy::Weights;
+
+/// Where the configuration is looked for unless another path is given.
+pub const DEFAULT_PATH: &str = "/etc/ssh-guard/config.toml";
+
+/// The commented configuration that holds every key at its default.
+pub const SAMPLE: &str = include_str!("../../config/config.toml");
+
+/// The configuration as its file has it: keys by their names, values not yet understood. What a file leaves out has
+/// its default; `config/config.toml` explains each key.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
+pub struct Config {
+    pub guard: Guard,
+    pub policy: Policy,
+    pub allow: Allow,
+    pub input: Vec<Input>,
+    pub limits: Limits,
+    pub observe: Observe,
+    pub control: Control,
+}
+
+/// The table `[guard]`: what is protected, and how.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
+pub struct Guard {
+    pub interfaces: Vec<String>,
+    pub ports: Vec<i64>,
+    pub mode: String,
+    pub dry_run: bool,
+    pub ipv4_prefix: i64,
+    pub ipv6_prefix: i64,
+    pub pin_path: String,
+}
+
+/// The table `[policy]`: who is banned, and for how long.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
+pub struct Policy {
+    pub threshold: f64,
+    pub window: String,
+    pub ladder: Vec<String>,
+    pub forget: String,
+    pub weights: Weights,
+}
+
+/// The table `[allow]`: what is never blocked.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
+pub struct Allow {
+    pub sources: Vec<String>,
+    pub files: Vec<String>,
+}
+
+/// A table `[[input]]`: where log lines come from. An empty `name` or `path` is none.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
+pub struct Input {
+    pub kind: String,
+    pub name: String,
+    pub path: String,
+    pub parser: String,
+    pub bare: bool,
+}
+
+/// The table `[limits]`: how much is kept.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
+pub struct Limits {
+    pub blocklist: i64,
+    pub sources: i64,
+    pub line_bytes: i64,
+}
+
+/// The table `[observe]`: who may watch.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
+pub struct Observe {
+    pub listen: String,
+}
+
+/// The table `[control]`: who may command.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
+pub struct Control {
+    pub socket: String,
+    pub group: String,
+}
+
+impl Config {
+    /// Reads the configuration at `path`, or at `DEFAULT_PATH` if none is given, and the lists that it names. A file
+    /// that is missing at `DEFAULT_PATH` is an empty one; a path that was given must exist.
+    ///
+    /// # Errors
+    /// Fails if a file cannot be read, or if anything in it is wrong.
+    pub fn load(path: Option<&Path>) -> Result<(Self, Settings), ConfigError> {
+        match path {
+            Some(path) => Self::load_from(path, true),
+            None => Self::load_from(Path::new(DEFAULT_PATH), false),
+        }
+    }
+
+    /// Understands `text`, the content of the file that errors call `name`, and reads the lists that it names.
+    ///
+    /// # Errors
+    /// Fails with everything that is wrong with the text: its form, else its keys and types, else its values.
+    pub fn parse(name: &str, text: &str) -> Result<(Self, Settings), ConfigError> {
+        let document = Document::parse(name, text)?;
+        let config = document.config()?;
+        let settings = check::settings(&config, &document)?;
+        Ok((config, settings))
+    }
+
+    fn load_from(path: &Path, must_exist: bool) -> Result<(Self, Settings), ConfigError> {
+        let name = path.to_string_lossy();
+        match file::read(path) {
+            Ok(text) => Self::parse(&name, &text),
+            Err(error) if error.is_missing() && !must_exist => Self::parse(&name, ""),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            guard: Guard::default(),
+            policy: Policy::default(),
+            allow: Allow::default(),
+            input: vec![Input::default()],
+            limits: Limits::default(),
+            observe: Observe::default(),
+            control: Control::default(),
+        }
+    }
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self {
+            interfaces: vec!["auto".to_owned()],
+            ports: vec![22],
+            mode: "native".to_owned(),
+            dry_run: false,
+            ipv4_prefix: 32,
+            ipv6_prefix: 64,
+            pin_path: "/sys/fs/bpf/ssh-guard".to_owned(),
+        }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            threshold: 5.0,
+            window: "10m".to_owned(),
+            ladder: ["10m", "1h", "1d", "7d"].map(str::to_owned).to_vec(),
+            forget: "30d".to_owned(),
+            weights: Weights::default(),
+        }
+    }
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self {
+            kind: "auto".to_owned(),
+            name: String::new(),
+            path: String::new(),
+            parser: "openssh".to_owned(),
+            bare: false,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { blocklist: 262_144, sources: 131_072, line_bytes: 8_192 }
+    }
+}
+
+impl Default for Observe {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:9822".to_owned() }
+    }
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self { socket: "/run/ssh-guard/control.sock".to_owned(), group: "ssh-guard".to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! From the configuration as it is written to what it means.
+
+use std::fmt::Display;
+use std::num::NonZeroU16;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::document::Document;
+use super::interface::Interfaces;
+use super::place::Place;
+use super::port::Ports;
+use super::problem::{ConfigError, Problem};
+use super::settings::{ControlSettings, GuardSettings, LimitSettings, PolicySettings, Settings};
+use super::{Config, Control, Guard, Limits, Policy, Weights, duration};
+
+mod allow;
+mod input;
+
+/// Understands the values of `config`, which came from `document`, and reads the lists that it names.
+///
+/// # Errors
+/// Fails with every value that its key does not allow, and with every line of a list that is no network.
+pub fn settings(config: &Config, document: &Document<'_>) -> Result<Settings, ConfigError> {
+    let mut check = Check { document, problems: Vec::new() };
+    let guard = check.guard(&config.guard);
+    let policy = check.policy(&config.policy);
+    let allow = check.allow(&config.allow);
+    let inputs = check.inputs(&config.input);
+    let limits = check.limits(&config.limits);
+    let listen = check.allowed(&Place::of("observe.listen"), config.observe.listen.parse().ok());
+    let control = check.control(&config.control);
+    let settings = || {
+        let (guard, policy, limits) = (guard?, policy?, limits?);
+        Some(Settings {
+            guard,
+            policy,
+            allow: allow?,
+            inputs: inputs?,
+            limits,
+            listen: listen?,
+            control: control?,
+        })
+    };
+    match (ConfigError::gather(check.problems), settings()) {
+        (None, Some(settings)) => Ok(settings),
+        (Some(error), _) => Err(error),
+        (None, None) => unreachable!("a value is refused with a problem"),
+    }
+}
+
+/// The check of one configuration: every method gives what a value means, or notes why it means nothing.
+struct Check<'c, 't> {
+    document: &'c Document<'t>,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_, '_> {
+    fn guard(&mut self, guard: &Guard) -> Option<GuardSettings> {
+        let interfaces_at = Place::of("guard.interfaces");
+        let interfaces = Interfaces::parse(&guard.interfaces)
+            .map_err(|error| self.note(&interfaces_at, &error, Some(error.hint().to_owned())))
+            .ok();
+        let ports = self.ports(&guard.ports);
+        let mode = self.allowed(&Place::of("guard.mode"), guard.mode.parse().ok());
+        // A network shorter than /24 is not routed by itself on the internet, so a /24 has one owner; a /48 is what
+        // one site gets (RFC 6177).
+        let ipv4_prefix = self.whole("guard.ipv4-prefix", guard.ipv4_prefix, 24..=32);
+        let ipv6_prefix = self.whole("guard.ipv6-prefix", guard.ipv6_prefix, 48..=128);
+        // The bpf file system takes no name with a dot in it (`bpf_lookup` in kernel/bpf/inode.c).
+        let pin_path = self.path(&Place::of("guard.pin-path"), &guard.pin_path, |path| !path.contains('.'));
+        Some(GuardSettings {
+            interfaces: interfaces?,
+            ports: ports?,
+            mode: mode?,
+            dry_run: guard.dry_run,
+            ipv4_prefix: ipv4_prefix?,
+            ipv6_prefix: ipv6_prefix?,
+            pin_path: pin_path?,
+        })
+    }
+
+    fn ports(&mut self, ports: &[i64]) -> Option<Ports> {
+        let at = Place::of("guard.ports");
+        let ports: Vec<Option<NonZeroU16>> = ports
+            .iter()
+            .enumerate()
+            .map(|(index, port)| {
+                let port = u16::try_from(*port).ok().and_then(NonZeroU16::new);
+                self.allowed(&at.element(index), port)
+            })
+            .collect();
+        let ports = ports.into_iter().collect::<Option<Vec<_>>>()?;
+        Ports::new(ports).map_err(|error| self.note(&at, &error, None)).ok()
+    }
+
+    fn policy(&mut self, policy: &Policy) -> Option<PolicySettings> {
+        let threshold = Some(policy.threshold).filter(|score| *score > 0.0 && *score <= 1_000_000.0);
+        let threshold = self.allowed(&Place::of("policy.threshold"), threshold);
+        let window = self.time(&Place::of("policy.window"), &policy.window);
+        let ladder = self.ladder(&policy.ladder);
+        let forget = self.time(&Place::of("policy.forget"), &policy.forget);
+        let weights = self.weights(&policy.weights);
+        Some(PolicySettings {
+            threshold: threshold?,
+            window: window?,
+            ladder: ladder?,
+            forget: forget?,
+            weights: weights?,
+        })
+    }
+
+    fn ladder(&mut self, ladder: &[String]) -> Option<Vec<Duration>> {
+        let at = Place::of("policy.ladder");
+        self.allowed(&at, (1..=16).contains(&ladder.len()).then_some(()))?;
+        let rungs: Vec<_> =
+            (0..).zip(ladder).map(|(index, rung)| self.time(&at.element(index), rung)).collect();
+        let rungs = rungs.into_iter().collect::<Option<Vec<_>>>()?;
+        if let Some(index) = (1..rungs.len()).find(|index| rungs[*index] <= rungs[index - 1]) {
+            let what = format!("'{}' is not longer than '{}' before it", ladder[index], ladder[index - 1]);
+            self.note(
+                &at.element(index),
+                &what,
+                Some("let each ban be longer than the one before".to_owned()),
+            );
+            return None;
+        }
+        Some(rungs)
+    }
+
+    fn weights(&mut self, weights: &Weights) -> Option<Weights> {
+        let Weights {
+            password,
+            keyboard_interactive,
+            invalid_user,
+            publickey,
+            hostbased,
+            gssapi,
+            pam,
+            not_allowed,
+            too_many_attempts,
+            other,
+            unfinished,
+            pre_auth,
+        } = weights;
+        let fits = [
+            ("password", password),
+            ("keyboard-interactive", keyboard_interactive),
+            ("invalid-user", invalid_user),
+            ("publickey", publickey),
+            ("hostbased", hostbased),
+            ("gssapi", gssapi),
+            ("pam", pam),
+            ("not-allowed", not_allowed),
+            ("too-many-attempts", too_many_attempts),
+            ("other", other),
+            ("unfinished", unfinished),
+            ("pre-auth", pre_auth),
+        ]
+        .map(|(key, weight)| {
+            let fits = (0.0..=1_000.0).contains(weight).then_some(());
+            self.allowed(&Place::of("policy.weights").key(key), fits)
+        });
+        fits.iter().all(Option::is_some).then_some(*weights)
+    }
+
+    fn limits(&mut self, limits: &Limits) -> Option<LimitSettings> {
+        let blocklist: Option<u32> = self.whole("limits.blocklist", limits.blocklist, 1_024..=4_194_304);
+        let sources: Option<u32> = self.whole("limits.sources", limits.sources, 1_024..=4_194_304);
+        let line_bytes: Option<usize> = self.whole("limits.line-bytes", limits.line_bytes, 1_024..=65_536);
+        Some(LimitSettings {
+            blocklist: blocklist?.try_into().ok()?,
+            sources: sources?.try_into().ok()?,
+            line_bytes: line_bytes?.try_into().ok()?,
+        })
+    }
+
+    fn control(&mut self, control: &Control) -> Option<ControlSettings> {
+        // `sun_path` holds 108 bytes with its NUL (unix(7)).
+        let socket = self.path(&Place::of("control.socket"), &control.socket, |path| path.len() <= 107);
+        // What groupadd(8) takes.
+        let is_name = (1..=32).contains(&control.group.len())
+            && !control.group.starts_with('-')
+            && control.group.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.$".contains(&byte));
+        let group = self.allowed(&Place::of("control.group"), is_name.then(|| control.group.clone()));
+        Some(ControlSettings { socket: socket?, group: group? })
+    }
+
+    fn time(&mut self, place: &Place, text: &str) -> Option<Duration> {
+        self.allowed(place, duration::parse(text).ok())
+    }
+
+    fn path(&mut self, place: &Place, path: &str, fits: impl Fn(&str) -> bool) -> Option<PathBuf> {
+        let fits = path.starts_with('/') && path.len() > 1 && !path.contains('\0') && fits(path);
+        self.allowed(place, fits.then(|| PathBuf::from(path)))
+    }
+
+    fn whole<T: TryFrom<i64>>(&mut self, key: &str, number: i64, range: RangeInclusive<i64>) -> Option<T> {
+        let number = range.contains(&number).then_some(number);
+        self.allowed(&Place::of(key), number.and_then(|number| T::try_from(number).ok()))
+    }
+
+    /// Notes that the key does not allow the value at `place`, if it has no meaning.
+    fn allowed<T>(&mut self, place: &Place, meaning: Option<T>) -> Option<T> {
+        if meaning.is_none() {
+            self.problems.push(self.document.not_allowed(place));
+        }
+        meaning
+    }
+
+    fn note(&mut self, place: &Place, what: &impl Display, hint: Option<String>) {
+        self.problems.push(self.document.problem(place, &format!("'{place}': {what}"), hint));
+    }
+}

@@ -1,0 +1,178 @@
+//! The keys that a configuration may hold, their types, and what each may be.
+
+/// A key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Key {
+    /// Its table and its name, as in `policy.window`; a key of `[[input]]` is `input.…`.
+    pub path: &'static str,
+    /// The type of its value.
+    pub shape: Shape,
+    /// What its value may be, to follow "must be".
+    pub allowed: &'static str,
+}
+
+/// The type of a value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// `true` or `false`.
+    Switch,
+    /// A whole number of 64 bits.
+    Whole,
+    /// A number, whole or not.
+    Number,
+    /// A string.
+    Text,
+    /// An array of whole numbers.
+    Wholes,
+    /// An array of strings.
+    Texts,
+}
+
+/// Every key there is.
+pub const KEYS: [Key; 36] = [
+    key("guard.interfaces", Shape::Texts, r#"["auto"], or the different names of interfaces"#),
+    key("guard.ports", Shape::Wholes, "1 to 16 different ports from 1 to 65535"),
+    key("guard.mode", Shape::Text, r#""native" or "generic""#),
+    key("guard.dry-run", Shape::Switch, "true or false"),
+    key("guard.ipv4-prefix", Shape::Whole, "a whole number from 24 to 32"),
+    key("guard.ipv6-prefix", Shape::Whole, "a whole number from 48 to 128"),
+    key("guard.pin-path", Shape::Text, "the absolute path of a directory, with no dot in it"),
+    key("policy.threshold", Shape::Number, "a number above 0, up to 1000000"),
+    key("policy.window", Shape::Text, TIME),
+    key("policy.ladder", Shape::Texts, "1 to 16 times, each longer than the one before"),
+    key("policy.forget", Shape::Text, TIME),
+    key("policy.weights.password", Shape::Number, WEIGHT),
+    key("policy.weights.keyboard-interactive", Shape::Number, WEIGHT),
+    key("policy.weights.invalid-user", Shape::Number, WEIGHT),
+    key("policy.weights.publickey", Shape::Number, WEIGHT),
+    key("policy.weights.hostbased", Shape::Number, WEIGHT),
+    key("policy.weights.gssapi", Shape::Number, WEIGHT),
+    key("policy.weights.pam", Shape::Number, WEIGHT),
+    key("policy.weights.not-allowed", Shape::Number, WEIGHT),
+    key("policy.weights.too-many-attempts", Shape::Number, WEIGHT),
+    key("policy.weights.other", Shape::Number, WEIGHT),
+    key("policy.weights.unfinished", Shape::Number, WEIGHT),
+    key("policy.weights.pre-auth", Shape::Number, WEIGHT),
+    key("allow.sources", Shape::Texts, "addresses or networks"),
+    key("allow.files", Shape::Texts, "the absolute paths of files"),
+    key("input.kind", Shape::Text, r#""auto", "journal" or "file""#),
+    key("input.name", Shape::Text, "empty, or 1 to 32 letters, digits, '.', '_' or '-'"),
+    key("input.path", Shape::Text, "the absolute path of a file"),
+    key("input.parser", Shape::Text, r#""openssh""#),
+    key("input.bare", Shape::Switch, "true or false"),
+    key("limits.blocklist", Shape::Whole, "a whole number from 1024 to 4194304"),
+    key("limits.sources", Shape::Whole, "a whole number from 1024 to 4194304"),
+    key("limits.line-bytes", Shape::Whole, "a whole number from 1024 to 65536"),
+    key("observe.listen", Shape::Text, r#"an address and a port, as in "127.0.0.1:9822" or "[::1]:9822""#),
+    key("control.socket", Shape::Text, "an absolute path of at most 107 bytes"),
+    key("control.group", Shape::Text, "the name of a group"),
+];
+
+/// The table that may be there several times.
+pub const REPEATED: &str = "input";
+
+/// The key at `path`.
+#[must_use]
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// Whether `path` is a table, as `policy.weights` is.
+#[must_use]
+pub fn is_table(path: &str) -> bool {
+    KEYS.iter().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// Says what an unknown `name` in `table` (empty for the root) may have been meant to be: the nearest name of the
+/// table, else the same name in another table, else all names of the table.
+#[must_use]
+pub fn suggest(table: &str, name: &str) -> String {
+    let plain = name.to_lowercase().replace('_', "-");
+    let known = names(table);
+    // A third of the letters may be wrong: fewer would miss a swap in a short name, more would find anything.
+    let near = (plain.chars().count() / 3).max(1);
+    let distance = |known: &&str| strsim::osa_distance(&plain, known);
+    let nearest = known.iter().copied().min_by_key(distance).filter(|known| distance(known) <= near);
+    let elsewhere = || KEYS.iter().find(|key| key.path.ends_with(&format!(".{plain}"))).map(|key| key.path);
+    match (nearest, table) {
+        (Some(nearest), "") => format!("did you mean '{nearest}'?"),
+        (Some(nearest), _) => format!("did you mean '{table}.{nearest}'?"),
+        (None, _) => match elsewhere() {
+            Some(path) => format!("did you mean '{path}'?"),
+            None if table.is_empty() => format!("the tables are {}", known.join(", ")),
+            None => format!("the keys of '{table}' are {}", known.join(", ")),
+        },
+    }
+}
+
+fn names(table: &str) -> Vec<&'static str> {
+    let prefix = if table.is_empty() { String::new() } else { format!("{table}.") };
+    let mut names: Vec<_> = KEYS
+        .iter()
+        .filter_map(|key| key.path.strip_prefix(&prefix))
+        .filter_map(|rest| rest.split('.').next())
+        .collect();
+    names.dedup();
+    names
+}
+
+const fn key(path: &'static str, shape: Shape, allowed: &'static str) -> Key {
+    Key { path, shape, allowed }
+}
+
+const TIME: &str = r#"a time from 1s to 3650d, as in "90s", "10m" or "1h30m""#;
+const WEIGHT: &str = "a number from 0 to 1000";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn paths(value: &toml::Value, prefix: &str, found: &mut Vec<String>) {
+        match value {
+            toml::Value::Table(table) => {
+                let dot = if prefix.is_empty() { "" } else { "." };
+                table.iter().for_each(|(key, value)| paths(value, &format!("{prefix}{dot}{key}"), found));
+            }
+            toml::Value::Array(tables) if prefix == REPEATED => paths(&tables[0], prefix, found),
+            _ => found.push(prefix.to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_keys_are_those_of_the_configuration() {
+        let mut of_config = Vec::new();
+        paths(&toml::Value::try_from(Config::default()).unwrap(), "", &mut of_config);
+        let mut of_table: Vec<_> = KEYS.iter().map(|key| key.path.to_owned()).collect();
+        of_config.sort();
+        of_table.sort();
+        assert_eq!(of_table, of_config);
+    }
+
+    #[test]
+    fn a_misspelt_name_finds_the_one_that_was_meant() {
+        for (table, name, meant) in [
+            ("policy", "treshold", "policy.threshold"),
+            ("guard", "dry_run", "guard.dry-run"),
+            ("guard", "Port", "guard.ports"),
+            ("", "polcy", "policy"),
+            ("input", "pth", "input.path"),
+            ("policy.weights", "passwd", "policy.weights.password"),
+            ("guard", "threshold", "policy.threshold"),
+            ("", "window", "policy.window"),
+        ] {
+            assert_eq!(suggest(table, name), format!("did you mean '{meant}'?"));
+        }
+        assert_eq!(suggest("limits", "zzz"), "the keys of 'limits' are blocklist, sources, line-bytes");
+        assert_eq!(
+            suggest("", "zzz"),
+            "the tables are guard, policy, allow, input, limits, observe, control"
+        );
+    }
+
+    #[test]
+    fn a_table_is_told_from_a_key() {
+        assert!(is_table("policy") && is_table("policy.weights") && is_table(REPEATED));
+        assert!(!is_table("policy.window") && !is_table("pol") && !is_table(""));
+    }
+}

@@ -1,0 +1,174 @@
+//! What a configuration means: values that need no further check.
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use ssh_guard_common::source::SourceMask;
+
+pub use super::Weights;
+pub use super::interface::Interfaces;
+pub use super::port::Ports;
+use crate::parse::Parser;
+use crate::policy::Rules;
+
+/// A whole configuration.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Settings {
+    /// What is protected, and how.
+    pub guard: GuardSettings,
+    /// Who is banned, and for how long.
+    pub policy: PolicySettings,
+    /// What is never blocked: the configured sources and those of the files, sorted, none twice, at most
+    /// `list::MAX_NETWORKS`.
+    pub allow: Vec<IpNet>,
+    /// Where log lines come from: at least one input, no two of one name.
+    pub inputs: Vec<InputSettings>,
+    /// How much is kept.
+    pub limits: LimitSettings,
+    /// The address that metrics are served on.
+    pub listen: SocketAddr,
+    /// Who may command.
+    pub control: ControlSettings,
+}
+
+/// What is protected, and how.
+#[derive(Clone, PartialEq, Debug)]
+pub struct GuardSettings {
+    /// The interfaces that the program is attached to.
+    pub interfaces: Interfaces,
+    /// The TCP destination ports that are protected.
+    pub ports: Ports,
+    /// How the program is attached.
+    pub mode: Mode,
+    /// Whether packets that would be dropped pass, and are only counted.
+    pub dry_run: bool,
+    /// The bits of an IPv4 address that make a source, 24 to 32.
+    pub ipv4_prefix: u8,
+    /// The bits of an IPv6 address that make a source, 48 to 128.
+    pub ipv6_prefix: u8,
+    /// The directory of the bpf file system that maps and links are pinned under; absolute.
+    pub pin_path: PathBuf,
+}
+
+/// How the XDP program is attached.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Mode {
+    /// In the driver.
+    Native,
+    /// In the network stack, behind the driver: slower, and possible with every driver.
+    Generic,
+}
+
+/// Who is banned, and for how long.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PolicySettings {
+    /// The score that a source may reach unpunished, above 0 and up to 1,000,000.
+    pub threshold: f64,
+    /// How long an auth event counts, at least a second.
+    pub window: Duration,
+    /// The length of a source's first ban, of its second, and so on; the last one holds for all that follow. At
+    /// least one, each longer than the one before.
+    pub ladder: Vec<Duration>,
+    /// How long after its last ban a source starts at the first rung again.
+    pub forget: Duration,
+    /// What auth events weigh, each from 0 to 1000.
+    pub weights: Weights,
+}
+
+/// Where log lines come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InputSettings {
+    /// What messages and metrics call it: 1 to 32 letters, digits, `.`, `_` and `-`.
+    pub name: String,
+    /// What is read.
+    pub kind: InputKind,
+    /// What understands the lines.
+    pub parser: Parser,
+}
+
+/// What an input reads.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum InputKind {
+    /// The journal if it holds lines of an SSH server, else the distribution's auth log.
+    Auto,
+    /// The journal.
+    Journal {
+        /// The folder that its files lie in, absolute; none for the journal of this machine.
+        directory: Option<PathBuf>,
+    },
+    /// A file that something appends to.
+    File {
+        /// The file, absolute; it may be missing yet.
+        path: PathBuf,
+        /// Whether its lines lack the header of a syslog transport, so that any client can forge one.
+        bare: bool,
+    },
+}
+
+/// How much is kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LimitSettings {
+    /// The bans that are in force at once, 1,024 to 4,194,304.
+    pub blocklist: NonZeroU32,
+    /// The sources that are remembered at once, 1,024 to 4,194,304.
+    pub sources: NonZeroU32,
+    /// The longest line that is read, in bytes without its newline, 1,024 to 65,536.
+    pub line_bytes: NonZeroUsize,
+}
+
+/// Who may command.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ControlSettings {
+    /// The path of the control socket; absolute, and short enough for the address of a socket.
+    pub socket: PathBuf,
+    /// The group whose members may use the control socket.
+    pub group: String,
+}
+
+impl Settings {
+    /// The rules of the policy.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        let PolicySettings { threshold, window, ladder, forget, weights } = self.policy.clone();
+        Rules { threshold, window, ladder, forget, weights, capacity: self.limits.sources.get() as usize }
+    }
+}
+
+impl GuardSettings {
+    /// What of an address makes a source.
+    #[must_use]
+    pub fn mask(&self) -> SourceMask {
+        SourceMask::new(self.ipv4_prefix, self.ipv6_prefix)
+    }
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 2] = [Self::Native, Self::Generic];
+
+    /// The word for it, in configuration, metrics and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+/// Says that a text is not the word for a mode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the modes are 'native' and 'generic'")]
+pub struct UnknownMode;
+
+impl FromStr for Mode {
+    type Err = UnknownMode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownMode> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text).ok_or(UnknownMode)
+    }
+}

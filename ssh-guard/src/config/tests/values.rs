@@ -1,0 +1,95 @@
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::*;
+use crate::config::settings::InputSettings;
+use crate::parse::Parser;
+
+mod refused;
+
+#[test]
+fn every_value_arrives_as_what_it_means() {
+    let settings = understood(
+        r#"
+        allow.sources = ["203.0.113.7", "::ffff:203.0.113.7", "10.0.0.0/8"]
+        limits = { blocklist = 1024, sources = 4_194_304, line-bytes = 0x400 }
+        observe.listen = "[::1]:0"
+        control = { socket = "/run/x", group = "adm" }
+        [guard]
+        interfaces = ["eth0", "eth1"]
+        ports = [22, 2222]
+        mode = "generic"
+        dry-run = true
+        ipv4-prefix = 24
+        ipv6-prefix = 56
+        pin-path = "/sys/fs/bpf/x"
+        [policy]
+        threshold = 2
+        window = "1h30m"
+        ladder = ["1m", "2m"]
+        forget = "2w"
+        weights = { password = 2, pre-auth = 0 }
+        [[input]]
+        kind = "journal"
+        [[input]]
+        kind = "file"
+        path = "/var/log/auth.log"
+        bare = true
+        "#,
+    );
+    let guard = &settings.guard;
+    assert_eq!(guard.interfaces, Interfaces::Named(vec!["eth0".to_owned(), "eth1".to_owned()]));
+    assert_eq!(guard.ports.as_slice(), [22, 2222].map(|port| NonZeroU16::new(port).unwrap()));
+    assert_eq!(
+        (guard.mode, guard.dry_run, guard.ipv4_prefix, guard.ipv6_prefix),
+        (Mode::Generic, true, 24, 56)
+    );
+    assert_eq!(guard.mask(), ssh_guard_common::source::SourceMask::new(24, 56));
+    assert_eq!(guard.pin_path, PathBuf::from("/sys/fs/bpf/x"));
+    let allow: Vec<_> = settings.allow.iter().map(ToString::to_string).collect();
+    assert_eq!(allow, ["10.0.0.0/8", "203.0.113.7/32"]);
+    let limits = &settings.limits;
+    assert_eq!(
+        (limits.blocklist.get(), limits.sources.get(), limits.line_bytes.get()),
+        (1_024, 4_194_304, 1_024)
+    );
+    assert_eq!(settings.listen.to_string(), "[::1]:0");
+    assert_eq!((settings.control.socket, settings.control.group.as_str()), (PathBuf::from("/run/x"), "adm"));
+    let policy = &settings.policy;
+    assert_eq!((policy.threshold.to_string().as_str(), policy.window.as_secs()), ("2", 5_400));
+    assert_eq!(policy.ladder, [60, 120].map(Duration::from_secs));
+    assert_eq!(policy.forget.as_secs(), 14 * 86_400);
+    assert_eq!(policy.weights, Weights { password: 2.0, pre_auth: 0.0, ..Weights::default() });
+    let file = InputKind::File { path: PathBuf::from("/var/log/auth.log"), bare: true };
+    let input = |name: &str, kind| InputSettings { name: name.to_owned(), kind, parser: Parser::Openssh };
+    assert_eq!(
+        settings.inputs,
+        [input("journal", InputKind::Journal { directory: None }), input("auth.log", file)]
+    );
+}
+
+#[test]
+fn a_list_is_part_of_the_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("partners.txt");
+    let text =
+        format!("allow = {{ sources = [\"10.0.0.1\"], files = [{:?}] }}\n", list.display().to_string());
+    std::fs::write(&list, "10.0.0.1\n198.51.100.0/24\n").unwrap();
+    assert_eq!(understood(&text).allow.len(), 2);
+    std::fs::write(&list, "10.0.0.1\nx\n").unwrap();
+    assert_eq!(
+        refused(&text).lines().next().unwrap(),
+        format!(
+            "ssh-guard: {}:2: 'x' is not an address or a network: names are never resolved",
+            list.display()
+        )
+    );
+    let many: Vec<_> = (0..=list::MAX_NETWORKS).map(|n| format!("10.{}.{}.2", n / 256, n % 256)).collect();
+    std::fs::write(&list, many.join("\n")).unwrap();
+    assert_eq!(
+        refused(&text),
+        "ssh-guard: c.toml:1: 'allow': 16386 networks, and the allowlist holds at most 16384\n\
+         hint: replace addresses by the networks they lie in\n"
+    );
+}

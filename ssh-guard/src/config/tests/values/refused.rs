@@ -1,0 +1,171 @@
+use super::*;
+
+/// What is said about `text`, without the program's and the file's name.
+fn said(text: &str) -> String {
+    refused(text).strip_prefix("ssh-guard: c.toml:").unwrap().trim_end().to_owned()
+}
+
+#[test]
+fn a_value_that_its_key_does_not_allow_is_refused_with_what_is_allowed() {
+    for (key, value) in [
+        ("guard.mode", r#""tc""#),
+        ("guard.ipv4-prefix", "23"),
+        ("guard.ipv4-prefix", "33"),
+        ("guard.ipv6-prefix", "47"),
+        ("guard.ipv6-prefix", "129"),
+        ("guard.pin-path", r#""ssh-guard""#),
+        ("guard.pin-path", r#""/sys/fs/bpf/v1.2""#),
+        ("policy.threshold", "0"),
+        ("policy.threshold", "-1.5"),
+        ("policy.threshold", "nan"),
+        ("policy.threshold", "inf"),
+        ("policy.window", r#""0s""#),
+        ("policy.window", r#""10 minutes""#),
+        ("policy.window", r#""99999999999999999999s""#),
+        ("policy.forget", r#""""#),
+        ("policy.weights.password", "-0.1"),
+        ("policy.weights.pre-auth", "1000.5"),
+        ("policy.weights.other", "nan"),
+        ("limits.blocklist", "1023"),
+        ("limits.sources", "4194305"),
+        ("limits.line-bytes", "0"),
+        ("observe.listen", r#""9822""#),
+        ("observe.listen", r#""localhost:9822""#),
+        ("control.socket", r#""control.sock""#),
+        ("control.group", r#""a:b""#),
+        ("control.group", r#""""#),
+    ] {
+        let allowed = key::find(key).unwrap().allowed;
+        assert_eq!(
+            said(&format!("\n{key} = {value}\n")),
+            format!("2: '{key}' is {value} and must be {allowed}")
+        );
+    }
+}
+
+#[test]
+fn what_is_allowed_is_told_in_words() {
+    let ports = "must be 1 to 16 different ports from 1 to 65535";
+    let long = format!("control.socket = \"/{}\"\n", "x".repeat(107));
+    for (text, expected) in [
+        (
+            "policy.window = \"x\"",
+            r#"1: 'policy.window' is "x" and must be a time from 1s to 3650d, as in "90s", "10m" or "1h30m""#,
+        ),
+        (
+            "policy.ladder = []",
+            "1: 'policy.ladder' is an array and must be 1 to 16 times, each longer than the one before",
+        ),
+        (
+            "policy.ladder = [\"10m\", \"x\"]",
+            "1: 'policy.ladder' holds \"x\" and must be 1 to 16 times, each longer than the one before",
+        ),
+        ("guard.ports = [\n  22,\n  0,\n]", &format!("3: 'guard.ports' holds 0 and {ports}")),
+        ("guard.ports = [65536]", &format!("1: 'guard.ports' holds 65536 and {ports}")),
+        (&long, "1: 'control.socket' is something long and must be an absolute path of at most 107 bytes"),
+    ] {
+        assert_eq!(said(text), expected);
+    }
+}
+
+#[test]
+fn values_that_contradict_each_other_are_refused() {
+    for (text, expected) in [
+        ("guard.ports = [22, 22]\n", "1: 'guard.ports': 22 is named twice"),
+        ("guard.ports = []\n", "1: 'guard.ports': no port is named"),
+        (
+            "guard.interfaces = [\"auto\", \"eth0\"]\n",
+            "1: 'guard.interfaces': 'auto' stands beside other interfaces\nhint: write 'auto' alone, or only names",
+        ),
+        (
+            "policy.ladder = [\n\"1h\",\n\"60m\"]\n",
+            "3: 'policy.ladder': '60m' is not longer than '1h' before it\n\
+             hint: let each ban be longer than the one before",
+        ),
+        (
+            "allow.sources = [\"10.0.0.1\",\n\"300.1.2.3\"]\n",
+            "2: 'allow.sources': '300.1.2.3' is not an address or a network: 300 is above 255\n\
+             hint: write an address such as '203.0.113.7' or '2001:db8::7', or a network such as '198.51.100.0/24'",
+        ),
+        (
+            "allow.files = [\"list\"]\n",
+            "1: 'allow.files' holds \"list\" and must be the absolute paths of files",
+        ),
+    ] {
+        assert_eq!(said(text), expected);
+    }
+}
+
+#[test]
+fn inputs_that_cannot_work_are_refused() {
+    for (text, expected) in [
+        (
+            "[[input]]\nkind = \"jornal\"\n",
+            "2: 'input.kind' is \"jornal\" and must be \"auto\", \"journal\" or \"file\"",
+        ),
+        (
+            "\n[[input]]\nkind = \"file\"\n",
+            "2: 'input': an input of the kind 'file' needs a 'path'\n\
+             hint: add the file, as in path = \"/var/log/auth.log\"",
+        ),
+        (
+            "[[input]]\nkind = \"file\"\npath = \"auth.log\"\n",
+            "3: 'input.path' is \"auth.log\" and must be the absolute path of a file",
+        ),
+        (
+            "[[input]]\npath = \"/x\"\n",
+            "2: 'input.path': an input of the kind 'auto' has no path\n\
+             hint: write kind = \"file\", or take the path out",
+        ),
+        (
+            "[[input]]\nkind = \"journal\"\nbare = true\n",
+            "3: 'input.bare': only an input of the kind 'file' can be bare\nhint: take it out",
+        ),
+        ("[[input]]\nparser = \"dropbear\"\n", "2: 'input.parser' is \"dropbear\" and must be \"openssh\""),
+        (
+            "[[input]]\nname = \"a b\"\n",
+            "2: 'input.name' is \"a b\" and must be empty, or 1 to 32 letters, digits, '.', '_' or '-'",
+        ),
+        (
+            "[[input]]\nkind = \"file\"\npath = \"/a/x y\"\n",
+            "1: 'input': 'x y' cannot name an input\nhint: give the input a 'name'",
+        ),
+    ] {
+        assert_eq!(said(text), expected);
+    }
+}
+
+#[test]
+fn inputs_that_get_in_each_others_way_are_refused() {
+    let twice = "and count it twice\nhint: take one of the two out";
+    let file = |path: &str, name: &str| {
+        format!("[[input]]\nkind = \"file\"\npath = \"{path}\"\nname = \"{name}\"\n")
+    };
+    for (text, expected) in [
+        (
+            "input = []\n".to_owned(),
+            "1: 'input': there is none, so no failure would be seen\nhint: leave 'input' out to have one found",
+        ),
+        ("[[input]]\n".repeat(65), "1: 'input': there are 65, and at most 64 can be read"),
+        (
+            "[[input]]\n[[input]]\nkind = \"journal\"\n".to_owned(),
+            &format!("2: 'input': this may read what the input 'auto' reads, {twice}"),
+        ),
+        (
+            file("/a/x", "") + &file("/a/x", "y"),
+            &format!("5: 'input': this may read what the input 'x' reads, {twice}"),
+        ),
+        (
+            file("/a/x", "") + &file("/b/x", ""),
+            "8: 'input.name': two inputs are called 'x'\nhint: give each a 'name' of its own",
+        ),
+    ] {
+        assert_eq!(said(&text), expected);
+    }
+}
+
+#[test]
+fn all_wrong_values_are_told_at_once() {
+    let text = "policy.window = \"0s\"\nguard.ports = [0]\n[[input]]\nkind = \"x\"\n";
+    assert_eq!(refused(text).lines().count(), 3);
+}
