@@ -1,0 +1,133 @@
+//! Splits a line of a log file into who wrote it and what it says.
+
+use super::Record;
+
+/// Splits a line that a syslog daemon wrote: `[<PRI>]TIME HOST TAG[PID]: MESSAGE`, where the time is that of RFC 3164
+/// (`Nov 23 03:12:01`, the day padded or not) or of RFC 3339 (`2026-11-23T03:12:01.123456+00:00`).
+#[must_use]
+pub fn split(line: &[u8]) -> Option<Record<'_>> {
+    let line = without_line_end(line);
+    let line = without_priority(line)?;
+    let line = match line.first()? {
+        b'0'..=b'9' => after_rfc3339(line)?,
+        _ => after_rfc3164(line)?,
+    };
+    let host_end = line.iter().position(|&byte| byte == b' ')?;
+    // An empty host would let the tag be taken from what stands before it.
+    if host_end == 0 {
+        return None;
+    }
+    tagged(&line[host_end + 1..])
+}
+
+/// Takes a whole line as the message of an sshd that writes to a file or to standard error (`sshd -E`, `-e`), where
+/// no header says who wrote it.
+///
+/// Any client can forge such lines: OpenSSH writes line ends that a client chose through to such a stream (log.c,
+/// `LOG_STDERR_VIS`). Only an operator who asked for it may have it read.
+#[must_use]
+pub fn bare(line: &[u8]) -> Option<Record<'_>> {
+    let line = without_line_end(line);
+    for process in [&b"sshd"[..], b"sshd-session", b"sshd-auth"] {
+        // log.c, do_log: `PROGRAM: ` stands first where standard error is shared with others.
+        if let Some(message) = line.strip_prefix(process).and_then(|rest| rest.strip_prefix(b": ")) {
+            return Some(Record { process, pid: None, message });
+        }
+    }
+    (!line.is_empty()).then_some(Record { process: b"sshd", pid: None, message: line })
+}
+
+fn without_line_end(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Strips `<N>` of up to three digits (RFC 3164 §4.1.1); a line may do without.
+fn without_priority(line: &[u8]) -> Option<&[u8]> {
+    let Some(rest) = line.strip_prefix(b"<") else { return Some(line) };
+    let digits = rest.iter().take(4).take_while(|byte| byte.is_ascii_digit()).count();
+    if (1..=3).contains(&digits) { rest[digits..].strip_prefix(b">") } else { None }
+}
+
+/// Strips `Mmm dd hh:mm:ss `.
+fn after_rfc3164(line: &[u8]) -> Option<&[u8]> {
+    let (month, rest) = line.split_first_chunk::<4>()?;
+    if !MONTHS.contains(month) {
+        return None;
+    }
+    let ([b' ' | b'0', b'1'..=b'9', rest @ ..]
+    | [b'1'..=b'3', b'0'..=b'9', rest @ ..]
+    | [b'1'..=b'9', rest @ ..]) = rest
+    else {
+        return None;
+    };
+    shaped(rest, b" 00:00:00 ")
+}
+
+/// Strips `yyyy-mm-ddThh:mm:ss[.fraction](Z|±hh:mm) `.
+fn after_rfc3339(line: &[u8]) -> Option<&[u8]> {
+    let rest = shaped(line, b"0000-00-00T00:00:00")?;
+    let rest = match rest.strip_prefix(b".") {
+        Some(fraction) => {
+            let digits = fraction.iter().take(10).take_while(|byte| byte.is_ascii_digit()).count();
+            // RFC 3339 sets no limit; no writer of logs knows less than a nanosecond.
+            if !(1..=9).contains(&digits) {
+                return None;
+            }
+            &fraction[digits..]
+        }
+        None => rest,
+    };
+    match rest {
+        [b'Z', b' ', rest @ ..] => Some(rest),
+        [b'+' | b'-', rest @ ..] => shaped(rest, b"00:00 "),
+        _ => None,
+    }
+}
+
+/// Strips text of the given shape, where `0` stands for any digit and all else for itself.
+fn shaped<'a>(text: &'a [u8], shape: &[u8]) -> Option<&'a [u8]> {
+    let (head, rest) = text.split_at_checked(shape.len())?;
+    let fits = head.iter().zip(shape).all(|(byte, form)| match form {
+        b'0' => byte.is_ascii_digit(),
+        _ => byte == form,
+    });
+    fits.then_some(rest)
+}
+
+/// Splits `TAG[PID]: MESSAGE` or `TAG: MESSAGE`.
+fn tagged(text: &[u8]) -> Option<Record<'_>> {
+    let end = text.iter().position(|byte| matches!(byte, b'[' | b':' | b' '))?;
+    let (process, rest) = text.split_at(end);
+    if process.is_empty() {
+        return None;
+    }
+    let (pid, rest) = match rest.strip_prefix(b"[") {
+        Some(rest) => {
+            let close = rest.iter().take(11).position(|&byte| byte == b']')?;
+            (Some(number(&rest[..close])?), &rest[close + 1..])
+        }
+        None => (None, rest),
+    };
+    let message = match rest {
+        b":" => b"",
+        [b':', b' ', message @ ..] => message,
+        _ => return None,
+    };
+    Some(Record { process, pid, message })
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    str::from_utf8(digits).ok()?.parse().ok()
+}
+
+const MONTHS: [[u8; 4]; 12] = [
+    *b"Jan ", *b"Feb ", *b"Mar ", *b"Apr ", *b"May ", *b"Jun ", *b"Jul ", *b"Aug ", *b"Sep ", *b"Oct ",
+    *b"Nov ", *b"Dec ",
+];
+
+#[cfg(test)]
+mod tests;

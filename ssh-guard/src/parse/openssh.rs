@@ -1,0 +1,168 @@
+//! Reads what OpenSSH's sshd writes (versions 6 to 10: `sshd`, from 9.8 `sshd-session`, from 10.0 `sshd-auth`).
+//!
+//! | message | understood as |
+//! |---|---|
+//! | `Failed METHOD for …` | failure, the method's kind; nothing for `none` (how a client asks what it may try) |
+//! | `Accepted METHOD for …` | success, accepted |
+//! | `Invalid user …` | failure, invalid-user |
+//! | `PAM: … for …`, `pam_*(sshd:auth): authentication failure; …`, `PAM N more authentication failures; …` | failure, pam (the last counts N) |
+//! | `User … not allowed because …`, `ROOT LOGIN REFUSED …`, `administratively prohibited …`, `Access denied for user …` | failure, not-allowed |
+//! | `maximum authentication attempts exceeded …`, `Disconnecting …: Too many authentication failures` | failure, too-many-attempts |
+//! | `Connection closed by …`, `Disconnected from …`, `Received disconnect from …`, any other `Disconnecting …` | pre-auth, closed; with the user if the line names one |
+//! | `Connection reset by …` | pre-auth, reset; with the user if the line names one |
+//! | `Timeout before authentication …`, `Connection from … timed out` | pre-auth, timeout |
+//! | `Did not receive identification string …` | pre-auth, no-identification |
+//! | `banner exchange: …`, `Bad protocol version …`, `Protocol major versions differ …`, `probed from …` | pre-auth, bad-banner |
+//! | `kex_exchange_identification: …` | pre-auth, closed, reset or bad-banner, no address |
+//! | `Unable to negotiate …`, `no matching … found` | pre-auth, negotiation |
+//! | `ssh_dispatch_run_fatal: …` | pre-auth, other; with the user if the line names one |
+//! | `drop connection …`, `refused connect from …` | pre-auth, penalty for `PerSourcePenalties`, else refused |
+//!
+//! The end of a session whose user was authenticated is nothing. sshd does not always say so: `Connection closed by
+//! ADDR port N` without `[preauth]` is written both for a client that left during the banner exchange and for a
+//! logged-in user whose connection broke. Such a line is nothing as well.
+//!
+//! What a client chose cannot lend the line another address. The address is read from the text that sshd's own
+//! format puts at the end, or at the start. Where client text may stand on both sides, it is read only if there is but
+//! one place in the line that could hold it. A message of 500 bytes may have lost its end, and a client can see
+//! to it that the cut falls behind an address in its own user name; such a message never names an address by its end.
+
+mod arrival;
+mod attempt;
+mod ending;
+mod pam;
+
+use std::num::NonZeroU32;
+
+use super::Record;
+use super::text::{Origin, number};
+use crate::event::{AuthEvent, Kind, Outcome, Service};
+
+/// The most bytes of a message that sshd hands to syslog (log.c, `do_log`: `%.500s`).
+const CUT: usize = 500;
+
+/// Reads one message; nothing if another process wrote it, or if it says nothing about a login.
+#[must_use]
+pub fn parse(record: &Record<'_>) -> Option<AuthEvent> {
+    if !matches!(record.process, b"sshd" | b"sshd-session" | b"sshd-auth") {
+        return None;
+    }
+    let (text, repeated) = unrepeated(record.message)?;
+    let understood = understand(Message::new(text)?)?;
+    Some(AuthEvent {
+        outcome: understood.outcome,
+        kind: understood.kind,
+        address: understood.origin.address,
+        port: understood.origin.port,
+        user: understood.user.map(|user| String::from_utf8_lossy(user).into_owned()),
+        service: Service::Openssh,
+        count: repeated.saturating_mul(understood.count),
+    })
+}
+
+/// One message without the marks that sshd's own logging adds.
+#[derive(Clone, Copy)]
+struct Message<'a> {
+    text: &'a [u8],
+    /// Whether it ends with ` [preauth]`: the process that has not authenticated anybody wrote it.
+    preauth: bool,
+    /// Whether it is short enough to be sure of its end.
+    whole: bool,
+}
+
+impl<'a> Message<'a> {
+    /// Nothing for a message of a session that is authenticated.
+    fn new(text: &'a [u8]) -> Option<Self> {
+        let whole = text.len() < CUT;
+        // monitor.c, monitor_read_log: `%s [%s]`.
+        let (text, preauth) = match text.strip_suffix(b" [preauth]") {
+            Some(text) => (text, true),
+            None if text.ends_with(b" [postauth]") => return None,
+            None => (text, false),
+        };
+        // log.c, do_log: the level stands before the message in syslog, and not in `sshd -E`.
+        let text = match text {
+            [b'e', b'r', b'r', b'o', b'r', b':', b' ', rest @ ..]
+            | [b'f', b'a', b't', b'a', b'l', b':', b' ', rest @ ..] => rest,
+            _ => text,
+        };
+        Some(Self { text, preauth, whole })
+    }
+
+    /// The same marks around other text.
+    fn with(self, text: &'a [u8]) -> Self {
+        Self { text, ..self }
+    }
+}
+
+/// What a message was understood as.
+#[derive(Clone, Copy)]
+struct Understood<'a> {
+    outcome: Outcome,
+    kind: Kind,
+    origin: Origin,
+    user: Option<&'a [u8]>,
+    count: NonZeroU32,
+}
+
+impl<'a> Understood<'a> {
+    fn new(outcome: Outcome, kind: Kind) -> Self {
+        Self { outcome, kind, origin: Origin::UNKNOWN, user: None, count: NonZeroU32::MIN }
+    }
+
+    fn from(self, origin: Origin) -> Self {
+        Self { origin, ..self }
+    }
+
+    fn user(self, user: &'a [u8]) -> Self {
+        Self { user: Some(user), ..self }
+    }
+}
+
+/// Takes rsyslog's summary of a repeated message apart; any other message counts once.
+fn unrepeated(text: &[u8]) -> Option<(&[u8], NonZeroU32)> {
+    // message repeated 2 times: [ Failed password for root from 203.0.113.7 port 41022 ssh2]
+    let Some(rest) = text.strip_prefix(b"message repeated ") else { return Some((text, NonZeroU32::MIN)) };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let times = NonZeroU32::new(number(&rest[..digits])?)?;
+    let text = rest[digits..].strip_prefix(b" times: [ ")?.strip_suffix(b"]")?;
+    Some((text, times))
+}
+
+/// Looks the message up by how it begins.
+fn understand(message: Message<'_>) -> Option<Understood<'_>> {
+    let table = match message.text.first()? {
+        b'C' => ending::CONNECTIONS,
+        b'D' => ending::DISCONNECTS,
+        b'R' => ending::RECEIVED,
+        b'T' => ending::TIMEOUTS,
+        b's' => ending::DISPATCH,
+        b'F' => attempt::FAILED,
+        b'A' => attempt::ACCEPTED,
+        b'I' => attempt::INVALID,
+        b'U' => attempt::NOT_ALLOWED,
+        b'm' => attempt::TOO_MANY,
+        b'a' => attempt::PROHIBITED,
+        b'P' => pam::WORDS,
+        b'p' => pam::MODULES,
+        b'B' | b'b' => arrival::BANNERS,
+        b'k' => arrival::IDENTIFICATION,
+        b'n' => arrival::NEGOTIATION,
+        b'd' => arrival::DROPS,
+        b'r' => arrival::REFUSED,
+        _ => return None,
+    };
+    table.iter().find_map(|entry| {
+        let rest = message.text.strip_prefix(entry.opening)?;
+        (entry.read)(message.with(rest))
+    })
+}
+
+/// One kind of message: how it begins, and what reads the rest.
+struct Entry {
+    opening: &'static [u8],
+    read: for<'a> fn(Message<'a>) -> Option<Understood<'a>>,
+}
+
+#[cfg(test)]
+mod tests;

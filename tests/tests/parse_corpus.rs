@@ -1,0 +1,87 @@
+//! Reads real log lines and compares what they are understood as with what stands beneath them.
+//!
+//! A corpus file holds log lines as a file holds them, each followed by its meaning, indented by two spaces:
+//! `OUTCOME KIND [ADDRESS] [port N] [user "NAME"] [count N]`, or `nothing`. A line that begins with `#` is a comment.
+
+use std::fs;
+use std::path::Path;
+
+use ssh_guard::event::AuthEvent;
+use ssh_guard::parse::{Parser, Record, header};
+
+#[test]
+fn openssh_lines_are_understood() {
+    check("openssh.txt", header::split);
+}
+
+#[test]
+fn openssh_lines_of_hostile_clients_credit_no_one_else() {
+    let text = check("openssh-hostile.txt", header::split);
+    // 192.0.2.0/24 is what the clients wrote, never where they were.
+    let forged = meanings(&text).filter(|(_, meaning)| before_user(meaning).contains("192.0.2."));
+    assert_eq!(forged.map(|(number, _)| number).collect::<Vec<_>>(), Vec::<usize>::new());
+}
+
+#[test]
+fn openssh_lines_without_a_header_are_understood_if_asked_for() {
+    let text = check("openssh-bare.txt", header::bare);
+    // The same lines are nothing where a header is expected.
+    for (_, line) in lines(&text) {
+        assert_eq!(header::split(line), None);
+    }
+}
+
+/// The words of a meaning that no client chose.
+fn before_user(meaning: &str) -> &str {
+    meaning.split_once(" user ").map_or(meaning, |(before, _)| before)
+}
+
+/// Compares every line of a corpus file with the meaning beneath it; returns the file's bytes.
+fn check(name: &str, split: for<'a> fn(&'a [u8]) -> Option<Record<'a>>) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+    let bytes = fs::read(&path).unwrap_or_else(|error| panic!("cannot read '{}': {error}", path.display()));
+    let expected: Vec<(usize, String)> = meanings(&bytes).collect();
+    let lines: Vec<(usize, &[u8])> = lines(&bytes).collect();
+    assert!(!lines.is_empty(), "'{}' holds no line", path.display());
+    let mut mismatches = Vec::new();
+    for (number, line) in &lines {
+        let event = split(line).and_then(|record| Parser::Openssh.parse(&record));
+        let understood = event.as_ref().map_or_else(|| "nothing".to_owned(), meaning);
+        let expected = expected.iter().find(|(at, _)| *at == number + 1).map(|(_, meaning)| &**meaning);
+        if expected != Some(&understood) {
+            let line = line.escape_ascii();
+            let expected = expected.unwrap_or("no meaning beneath it");
+            mismatches
+                .push(format!("corpus/{name}:{number}: {line}\n  is   {understood}\n  not  {expected}"));
+        }
+    }
+    assert!(mismatches.is_empty(), "\n{}", mismatches.join("\n"));
+    assert_eq!(expected.len(), lines.len(), "'{}' holds a meaning without a line", path.display());
+    bytes
+}
+
+fn numbered(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let lines = bytes.split(|&byte| byte == b'\n').enumerate().map(|(index, line)| (index + 1, line));
+    lines.filter(|(_, line)| !line.is_empty() && !line.starts_with(b"#"))
+}
+
+fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    numbered(bytes).filter(|(_, line)| !line.starts_with(b"  "))
+}
+
+fn meanings(bytes: &[u8]) -> impl Iterator<Item = (usize, String)> {
+    let indented = numbered(bytes).filter_map(|(number, line)| Some((number, line.strip_prefix(b"  ")?)));
+    indented.map(|(number, meaning)| (number, String::from_utf8_lossy(meaning).into_owned()))
+}
+
+fn meaning(event: &AuthEvent) -> String {
+    let words = [
+        Some(event.outcome.as_str().to_owned()),
+        Some(event.kind.as_str().to_owned()),
+        event.address.map(|address| address.to_string()),
+        event.port.map(|port| format!("port {port}")),
+        event.user.as_ref().map(|user| format!("user \"{user}\"")),
+        (event.count.get() != 1).then(|| format!("count {}", event.count)),
+    ];
+    words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
