@@ -1,0 +1,149 @@
+//! Where log lines come from: a file that is followed, or the journal.
+//!
+//! An input reads a block, hands every line of it to its [`Sink`] by a plain call, and then waits for
+//! [`Sink::flush`]. So a line that means nothing costs no more than being cut and looked at, and a guard that is
+//! slow makes the reading wait: the lines lie in the file or the journal meanwhile, none is lost.
+//!
+//! A file is read on the task itself, without a thread of its own: what a log holds at its end is in the page
+//! cache.
+
+mod auto;
+mod error;
+mod file;
+mod journal;
+mod lines;
+mod stats;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+pub use self::auto::{Candidates, Choice, auto};
+pub use self::error::InputError;
+pub use self::journal::Journal;
+use self::stats::Counts;
+pub use self::stats::Stats;
+use crate::moment::Moment;
+
+/// One log line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Line<'a> {
+    /// The program that wrote it, where the transport vouches for it (the journal); a file does not.
+    pub process: Option<&'a [u8]>,
+    /// The process that wrote it, under the same condition.
+    pub pid: Option<u32>,
+    /// What was written: for a file the whole line with the header that a syslog daemon put there, without its
+    /// end; for the journal the message alone, which may hold newlines.
+    pub text: &'a [u8],
+    /// When it was read, to the block.
+    pub read_at: Moment,
+}
+
+/// Takes the lines of an input.
+pub trait Sink: Send {
+    /// Takes one line. It is called for every line, so it must neither wait nor block.
+    fn line(&mut self, line: &Line<'_>);
+
+    /// Hands on what came of the lines since the last call; the input reads no further until it is done. When
+    /// the input is stopped, the future may be dropped unfinished.
+    fn flush(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// An input, as configured.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Spec {
+    /// Its name, for messages.
+    pub name: String,
+    /// What is read.
+    pub origin: Origin,
+    /// The longest line that is handed on, in bytes without its end.
+    pub line_bytes: usize,
+}
+
+/// What an input reads.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// A file that a syslog daemon writes, by its path; it need not exist yet.
+    File(PathBuf),
+    /// The journal of systemd.
+    Journal(Journal),
+}
+
+impl Origin {
+    /// Tries whether it can be read now.
+    ///
+    /// # Errors
+    ///
+    /// What stands in the way.
+    pub async fn check(&self) -> Result<(), InputError> {
+        match self {
+            Self::File(path) => file::check(path),
+            Self::Journal(journal) => journal.check().await,
+        }
+    }
+}
+
+/// Reads an input until it is stopped. What cannot be read is reported once, in the log and in `stats`, and tried
+/// again: an input never ends by itself. A file is read from its end, or from its beginning if it appears later;
+/// the journal from now on.
+pub async fn follow<S: Sink>(spec: Spec, sink: S, stats: Arc<Stats>, stop: CancellationToken) {
+    let Spec { name, origin, line_bytes } = spec;
+    let mut feed = Feed { name, line_bytes, sink, stats, stop, counts: Counts::default() };
+    match origin {
+        Origin::File(path) => file::follow(path, &mut feed).await,
+        Origin::Journal(journal) => journal::follow(journal, &mut feed).await,
+    }
+}
+
+/// What both kinds of input share: where lines go, and whom to tell.
+struct Feed<S> {
+    name: String,
+    line_bytes: usize,
+    sink: S,
+    stats: Arc<Stats>,
+    stop: CancellationToken,
+    counts: Counts,
+}
+
+/// The input was told to stop.
+struct Stopped;
+
+impl<S: Sink> Feed<S> {
+    fn line(&mut self, line: &Line<'_>) {
+        self.counts.lines += 1;
+        self.counts.bytes += line.text.len() as u64;
+        self.sink.line(line);
+    }
+
+    /// Ends a block that was read at `read_at`.
+    async fn flush(&mut self, read_at: Moment) -> Result<(), Stopped> {
+        self.stats.add(std::mem::take(&mut self.counts), read_at);
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(Stopped),
+            () = self.sink.flush() => {}
+        }
+        // A long backlog must not keep the other tasks of this thread waiting.
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    fn failed(&self, error: &InputError) {
+        if self.stats.failed(&error.chain()) {
+            let hint = error.hint();
+            tracing::warn!(
+                input = self.name,
+                error = error.chain(),
+                hint,
+                "input cannot be read, trying again"
+            );
+        }
+    }
+
+    fn works(&self) {
+        if self.stats.works() {
+            tracing::info!(input = self.name, "input can be read again");
+        }
+    }
+}

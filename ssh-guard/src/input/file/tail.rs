@@ -1,0 +1,198 @@
+//! Follows one path through everything that is done to log files: renamed and made anew, copied and cut off,
+//! deleted, replaced by a link to another.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::reader::{FileId, Reader};
+use crate::input::InputError;
+use crate::moment::Moment;
+
+/// A file that was renamed is read on until nothing came for so long: the syslog daemon is told to open the new
+/// one only after the rotation of all its files.
+pub(super) const RETIRE_AFTER: Duration = Duration::from_mins(1);
+
+/// How many renamed files are read at once; the oldest is let go for another.
+pub(super) const MAX_RETIRED: usize = 4;
+
+/// A path, the file that it names, and those that it named a moment ago.
+#[derive(Debug)]
+pub(super) struct Tail {
+    path: PathBuf,
+    limit: usize,
+    current: Option<Reader>,
+    retired: Vec<Retired>,
+    /// The next file appeared after the start, so none of its lines is old.
+    from_start: bool,
+    generation: u64,
+    too_long: u64,
+}
+
+#[derive(Debug)]
+struct Retired {
+    reader: Reader,
+    quiet_since: Moment,
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    /// There may be more to read.
+    Again,
+    /// Everything is read.
+    Idle,
+}
+
+impl Tail {
+    /// Follows `path` from its end, or from its beginning if it is not there yet; lines may have `limit` bytes.
+    pub(super) fn new(path: PathBuf, limit: usize) -> Self {
+        let from_start = matches!(fs::metadata(&path), Err(error) if is_missing(&error));
+        Self { path, limit, current: None, retired: Vec::new(), from_start, generation: 0, too_long: 0 }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Changes whenever other files than before are open.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The files that may bring lines.
+    pub(super) fn open_files(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.retired.iter().map(|retired| &retired.reader).chain(&self.current).map(Reader::fd)
+    }
+
+    /// How many lines were over the limit since this was last asked.
+    pub(super) fn take_too_long(&mut self) -> u64 {
+        std::mem::take(&mut self.too_long)
+    }
+
+    /// Reads one block of what is new, oldest file first, and gives its lines; where nothing is, looks whether the
+    /// path names another file. After an error the next step tries again.
+    pub(super) fn step(&mut self, now: Moment, on_line: &mut impl FnMut(&[u8])) -> Result<Step, InputError> {
+        if self.read_retired(now, on_line)? {
+            return Ok(Step::Again);
+        }
+        if let Some(current) = &mut self.current {
+            let read = current.read(on_line);
+            self.too_long += current.take_too_long();
+            match read {
+                Ok(true) => return Ok(Step::Again),
+                Ok(false) => {}
+                Err(source) => {
+                    self.reopen(now);
+                    return Err(InputError::Read { path: self.path.clone(), source });
+                }
+            }
+        }
+        self.look(now)
+    }
+
+    fn read_retired(&mut self, now: Moment, on_line: &mut impl FnMut(&[u8])) -> Result<bool, InputError> {
+        let mut more = false;
+        let mut fault = None;
+        let before = self.retired.len();
+        self.retired.retain_mut(|Retired { reader, quiet_since }| {
+            let read = reader.read(on_line);
+            self.too_long += reader.take_too_long();
+            match read {
+                Ok(true) => {
+                    more = true;
+                    *quiet_since = now;
+                    true
+                }
+                Ok(false) => now.since(*quiet_since) < RETIRE_AFTER,
+                Err(source) => {
+                    fault = Some(InputError::Read { path: self.path.clone(), source });
+                    false
+                }
+            }
+        });
+        self.generation += (before - self.retired.len()) as u64;
+        fault.map_or(Ok(more), Err)
+    }
+
+    /// Opens what the path names, if that is another file than the one being read.
+    fn look(&mut self, now: Moment) -> Result<Step, InputError> {
+        let named = match fs::metadata(&self.path) {
+            Ok(metadata) => FileId::from(&metadata),
+            Err(error) if is_missing(&error) && self.current.is_some() => return Ok(Step::Idle),
+            Err(error) => {
+                self.from_start |= is_missing(&error);
+                return Err(cannot_open(&self.path, error));
+            }
+        };
+        if self.current.as_ref().is_some_and(|current| current.id() == named) {
+            return Ok(Step::Idle);
+        }
+        // The path may name a third file by now: only what was opened counts.
+        let file = open(&self.path)?;
+        let reader = if self.from_start { Reader::at_start } else { Reader::at_end };
+        let reader = reader(file, self.limit)
+            .map_err(|source| InputError::Read { path: self.path.clone(), source })?;
+        self.follow(reader, now);
+        Ok(Step::Again)
+    }
+
+    /// Makes `reader` the current one, or the one that already reads the same file.
+    fn follow(&mut self, reader: Reader, now: Moment) {
+        if self.current.as_ref().is_some_and(|current| current.id() == reader.id()) {
+            return;
+        }
+        let known = self.retired.iter().position(|retired| retired.reader.id() == reader.id());
+        let reader = known.map_or(reader, |index| self.retired.remove(index).reader);
+        if let Some(old) = self.current.replace(reader) {
+            if self.retired.len() == MAX_RETIRED {
+                self.retired.remove(0);
+            }
+            self.retired.push(Retired { reader: old, quiet_since: now });
+        }
+        self.from_start = true;
+        self.generation += 1;
+    }
+
+    /// Opens the current file once more, since a descriptor may be dead for good (ESTALE) where the file is not;
+    /// or the one that has taken its place.
+    fn reopen(&mut self, now: Moment) {
+        let (Some(current), Ok(file)) = (&mut self.current, open(&self.path)) else { return };
+        match file.metadata() {
+            Ok(metadata) if FileId::from(&metadata) == current.id() => current.replace(file),
+            Ok(_) => {
+                if let Ok(reader) = Reader::at_start(file, self.limit) {
+                    self.follow(reader, now);
+                }
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Opens a regular file for reading.
+pub(super) fn open(path: &Path) -> Result<File, InputError> {
+    // Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
+        .map_err(|error| cannot_open(path, error))?;
+    let metadata = file.metadata().map_err(|error| cannot_open(path, error))?;
+    if metadata.is_file() { Ok(file) } else { Err(InputError::NotAFile { path: path.to_owned() }) }
+}
+
+fn cannot_open(path: &Path, source: io::Error) -> InputError {
+    let path = path.to_owned();
+    if is_missing(&source) { InputError::Missing { path } } else { InputError::Open { path, source } }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! Reads a real journal: a journald of its own, in a namespace of its own, with lines from programs that really are,
+//! or only say that they are, sshd.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test panics where it fails; the helpers of this file are tests too"
+)]
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ssh_guard::input::{Candidates, Journal, Line, Origin, Sink, Spec, Stats, auto, follow};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+const JOURNALD: &str = "/lib/systemd/systemd-journald";
+
+/// A journald in a namespace; its sockets lie in `/run/systemd/journal.<name>`, its files in
+/// `/var/log/journal/<machine-id>.<name>` (`journald.conf(5)`: those of a namespace are persistent).
+struct Journald {
+    name: String,
+    child: Child,
+    files: PathBuf,
+    /// Programs that go by another name.
+    programs: tempfile::TempDir,
+}
+
+impl Journald {
+    fn start(test: &str) -> Self {
+        let name = format!("sg-{test}-{}", std::process::id());
+        let programs = tempfile::tempdir().unwrap();
+        for program in ["sshd", "sshd-session"] {
+            fs::copy("/usr/bin/logger", programs.path().join(program)).unwrap();
+        }
+        // Others than root run them as well.
+        Command::new("chmod").arg("a+rx").arg(programs.path()).status().unwrap();
+        let machine = fs::read_to_string("/etc/machine-id").expect("journald needs a machine-id");
+        let files = Path::new("/var/log/journal").join(format!("{}.{name}", machine.trim()));
+        let child =
+            Command::new(JOURNALD).arg(&name).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let journald = Self { name, child, files, programs };
+        // It reads its sockets from the moment that it has its files.
+        eventually("journald reads its socket", || {
+            UnixDatagram::unbound().unwrap().connect(journald.socket()).is_ok() && journald.files.exists()
+        });
+        // `journalctl --follow` fails in a directory that has no entry of this boot.
+        journald.log("logger", "test", "journald runs");
+        journald
+    }
+
+    fn socket(&self) -> PathBuf {
+        Path::new("/run/systemd").join(format!("journal.{}", self.name)).join("dev-log")
+    }
+
+    /// Logs `text` from a process named `program` that is still there when journald looks for it.
+    fn log(&self, program: &str, tag: &str, text: &str) {
+        self.log_as(program, "root", tag, text);
+    }
+
+    fn log_as(&self, program: &str, user: &str, tag: &str, text: &str) {
+        let program = match program {
+            "logger" => PathBuf::from("/usr/bin/logger"),
+            other => self.programs.path().join(other),
+        };
+        let before = self.entries();
+        let mut logger = Command::new("setpriv")
+            .args([format!("--reuid={user}"), "--clear-groups".into(), "--".into()])
+            .arg(program)
+            .args(["--id", "--tag", tag, "--socket"])
+            .arg(self.socket())
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(logger.stdin.as_mut().unwrap(), format!("{text}\n").as_bytes()).unwrap();
+        eventually("the entry is in the journal", || self.entries() > before);
+        drop(logger.stdin.take());
+        assert!(logger.wait().unwrap().success());
+    }
+
+    fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+
+    fn entries(&self) -> usize {
+        let output =
+            Command::new("journalctl").arg("-D").arg(&self.files).args(["-q", "-o", "cat"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().lines().count()
+    }
+
+    fn journal(&self) -> Journal {
+        Journal { directory: Some(self.files.clone()), ..Journal::default() }
+    }
+}
+
+impl Drop for Journald {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        fs::remove_dir_all(&self.files).unwrap();
+        fs::remove_dir_all(self.socket().parent().unwrap()).unwrap();
+    }
+}
+
+fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    for _ in 0..2000 {
+        if condition() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("never: {what}");
+}
+
+#[derive(PartialEq, Eq, Debug)]
+struct Seen {
+    process: String,
+    text: String,
+}
+
+struct Channel {
+    sender: mpsc::UnboundedSender<Seen>,
+}
+
+impl Sink for Channel {
+    fn line(&mut self, line: &Line<'_>) {
+        assert!(line.pid.is_some());
+        let process = String::from_utf8_lossy(line.process.unwrap()).into_owned();
+        let text = String::from_utf8_lossy(line.text).into_owned();
+        self.sender.send(Seen { process, text }).unwrap();
+    }
+
+    async fn flush(&mut self) {}
+}
+
+struct Followed {
+    runtime: tokio::runtime::Runtime,
+    lines: mpsc::UnboundedReceiver<Seen>,
+    stats: Arc<Stats>,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Followed {
+    fn new(journal: Journal) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (sender, lines) = mpsc::unbounded_channel();
+        let stats = Arc::new(Stats::default());
+        let stop = CancellationToken::new();
+        let spec = Spec { name: "journal".into(), origin: Origin::Journal(journal), line_bytes: 8192 };
+        let task = runtime.spawn(follow(spec, Channel { sender }, stats.clone(), stop.clone()));
+        Self { runtime, lines, stats, stop, task }
+    }
+
+    fn next(&mut self) -> Seen {
+        let next = async { tokio::time::timeout(Duration::from_secs(20), self.lines.recv()).await };
+        self.runtime.block_on(next).expect("a line").unwrap()
+    }
+
+    fn end(self) {
+        self.stop.cancel();
+        self.runtime.block_on(self.task).unwrap();
+    }
+}
+
+fn seen(process: &str, text: &str) -> Seen {
+    Seen { process: process.into(), text: text.into() }
+}
+
+#[test]
+fn only_lines_that_sshd_really_wrote_are_read() {
+    let journald = Journald::start("trust");
+    journald.log("sshd", "sshd", "before the input began");
+    // The input reads from the microsecond on in which it begins.
+    let mut followed = Followed::new(journald.journal());
+    eventually("journalctl runs", || {
+        journald.log("sshd", "sshd", "begin");
+        followed.stats.lines() > 0
+    });
+    journald.log("logger", "sshd", "forged by root");
+    journald.log_as("logger", "65534", "sshd", "forged by nobody");
+    journald.log_as("sshd", "65534", "sshd", "forged by nobody under the program's name");
+    journald.log("sshd-session", "whatever", "Failed password for caf\u{e9} from 192.0.2.1 port 2 ssh2");
+    journald.log("sshd", "sshd", &"x".repeat(900));
+    let mut lines = std::iter::from_fn(|| Some(followed.next())).skip_while(|line| line.text == "begin");
+    assert_eq!(
+        lines.next().unwrap(),
+        seen("sshd-session", "Failed password for caf\u{e9} from 192.0.2.1 port 2 ssh2")
+    );
+    assert_eq!(lines.next().unwrap(), seen("sshd", &"x".repeat(900)));
+    // Those of others than root are left out by journalctl.
+    eventually("the forged one by root is counted", || followed.stats.not_vouched() == 1);
+    assert_eq!(followed.stats.fault(), None);
+    followed.end();
+}
+
+#[test]
+fn sshd_is_heard_though_it_ended_before_journald_looked() {
+    let journald = Journald::start("gone");
+    let mut followed = Followed::new(journald.journal());
+    let run = |arguments: &[&str], text: &str| {
+        let mut program = Command::new(journald.programs.path().join("sshd"));
+        program.args(arguments).arg("--socket").arg(journald.socket()).arg(text);
+        assert!(program.status().unwrap().success());
+    };
+    journald.signal(nix::sys::signal::Signal::SIGSTOP);
+    run(&["--tag", "sshd"], "forged: no process id");
+    run(&["--tag", "sshd[1]"], "forged: the process id of another");
+    run(&["--id", "--tag", "sudo"], "somebody else");
+    run(&["--id", "--tag", "sshd"], "Connection closed by 192.0.2.1 port 2 [preauth]");
+    journald.signal(nix::sys::signal::Signal::SIGCONT);
+    assert_eq!(followed.next(), seen("sshd", "Connection closed by 192.0.2.1 port 2 [preauth]"));
+    eventually("the forged ones are counted", || followed.stats.not_vouched() == 2);
+    followed.end();
+}
+
+#[test]
+fn the_journal_is_followed_through_its_rotation() {
+    let journald = Journald::start("rotate");
+    let mut followed = Followed::new(journald.journal());
+    for number in 0..4 {
+        journald.log("sshd", "sshd", &format!("line {number}"));
+        assert_eq!(followed.next().text, format!("line {number}"));
+        let files = fs::read_dir(&journald.files).unwrap().count();
+        // As `journalctl --rotate` asks for.
+        journald.signal(nix::sys::signal::Signal::SIGUSR2);
+        eventually("journald has rotated", || fs::read_dir(&journald.files).unwrap().count() > files);
+    }
+    assert_eq!(followed.stats.restarts(), 0);
+    followed.end();
+}
+
+#[test]
+fn the_journal_is_chosen_once_sshd_has_written_to_it() {
+    let journald = Journald::start("auto");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let log = journald.programs.path().join("auth.log");
+    fs::write(&log, "").unwrap();
+    let choose = || {
+        let candidates =
+            Candidates { journal: journald.journal(), logs: vec![log.clone()], ..Candidates::default() };
+        runtime.block_on(auto(candidates)).unwrap()
+    };
+    journald.log("logger", "sshd", "forged");
+    assert_eq!(choose().origin, Origin::File(log.clone()));
+    journald.log("sshd", "sshd", "Server listening on 0.0.0.0 port 22.");
+    assert_eq!(choose().origin, Origin::Journal(journald.journal()));
+}
