@@ -1,0 +1,96 @@
+//! What a ban would take: whether it may stand, and in whose place.
+
+use ssh_guard_common::source::Source;
+
+use super::Ledger;
+use crate::ban::{Ban, By};
+use crate::moment::Moment;
+
+/// A ban that the ledger will take.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// The ban as it will stand: one by hand keeps the offences and the rung of the automatic one that it replaces.
+    pub ban: Ban,
+    /// The source whose ban has to make room, to be unblocked first.
+    pub displaces: Option<Source>,
+}
+
+/// Why the ledger does not take a ban.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refused {
+    /// Its end has come before it began.
+    #[error("the ban of '{banned}' ends before it begins: give it a longer duration")]
+    Over {
+        /// Whom it was to ban.
+        banned: Source,
+    },
+    /// The ban in force lasts longer.
+    #[error("'{banned}' is already banned for longer: unban it first to shorten the ban")]
+    Shorter {
+        /// Whom it was to ban.
+        banned: Source,
+        /// The end of the ban in force.
+        until: Moment,
+    },
+    /// The ban in force is one by hand, and the new one automatic.
+    #[error("'{banned}' is banned by hand: an automatic ban does not replace that")]
+    ByHand {
+        /// Whom it was to ban.
+        banned: Source,
+    },
+    /// There is no room, and no automatic ban to make some.
+    #[error(
+        "the blocklist is full ({capacity} bans by hand): '{banned}' is not banned; unban some or raise 'limits.blocklist'"
+    )]
+    Full {
+        /// Whom it was to ban.
+        banned: Source,
+        /// How many bans there is room for.
+        capacity: usize,
+    },
+}
+
+/// Finds out what a ban would take.
+///
+/// # Errors
+///
+/// As [`Ledger::plan`].
+pub(super) fn plan(ledger: &Ledger, ban: &Ban, now: Moment) -> Result<Plan, Refused> {
+    let banned = ban.source;
+    if ban.is_over(now) {
+        return Err(Refused::Over { banned });
+    }
+    if let Some(standing) = ledger.get(ban.source) {
+        return Ok(Plan { ban: replace(standing, ban, now)?, displaces: None });
+    }
+    let displaces = if ledger.len() < ledger.capacity {
+        None
+    } else {
+        let over = ledger.by_hand.first().filter(|(until, _)| *until <= now);
+        let full = Refused::Full { banned, capacity: ledger.capacity };
+        Some(over.or(ledger.automatic.first()).ok_or(full)?.1)
+    };
+    Ok(Plan { ban: ban.clone(), displaces })
+}
+
+/// The ban that takes the place of one of the same source.
+///
+/// # Errors
+///
+/// Refuses what the standing ban outlasts or outranks.
+fn replace(standing: &Ban, ban: &Ban, now: Moment) -> Result<Ban, Refused> {
+    let banned = ban.source;
+    if standing.is_over(now) {
+        return Ok(ban.clone());
+    }
+    match (standing.by, ban.by) {
+        (By::Hand, By::Automatic) => Err(Refused::ByHand { banned }),
+        (By::Automatic, _) if ban.until < standing.until => {
+            Err(Refused::Shorter { banned, until: standing.until })
+        }
+        (By::Automatic, By::Hand) => {
+            Ok(Ban { offences: standing.offences, rung: standing.rung, ..ban.clone() })
+        }
+        (By::Automatic, By::Automatic) | (By::Hand, By::Hand) => Ok(ban.clone()),
+    }
+}

@@ -1,0 +1,29 @@
+mod model;
+mod sentences;
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use ssh_guard_common::source::Source;
+
+use super::{Ledger, Refused};
+use crate::ban::{Ban, By, Reason};
+use crate::moment::Moment;
+
+fn at(seconds: u64) -> Moment {
+    Moment::from_start(Duration::from_secs(seconds))
+}
+
+fn source(number: u32) -> Source {
+    Ipv4Addr::from(0x0a00_0000 + number).into()
+}
+
+/// A ban of a source from 0 until that second.
+fn ban(number: u32, until: u64, by: By) -> Ban {
+    let (reason, rung, offences) = match by {
+        By::Automatic => (Reason::Threshold, Some(1), 2),
+        By::Hand => (Reason::Manual, None, 0),
+    };
+    let (source, prefix, note) = (source(number), 32, None);
+    Ban { source, prefix, since: at(0), until: at(until), reason, rule: "r".into(), rung, offences, note, by }
+}

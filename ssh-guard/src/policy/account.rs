@@ -1,0 +1,42 @@
+//! Account names, told apart without keeping them.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::num::NonZeroU64;
+
+/// An account that was tried: a seeded hash of the name, so that names chosen by clients take no memory and cannot
+/// be made to collide.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Account(NonZeroU64);
+
+/// What turns names into accounts.
+#[derive(Default, Debug)]
+pub struct Accounts {
+    seed: RandomState,
+}
+
+impl Accounts {
+    /// The account of that name.
+    #[must_use]
+    pub fn of(&self, name: &str) -> Account {
+        let seen = &name.as_bytes()[..name.len().min(PRINTED)];
+        Account(NonZeroU64::new(self.seed.hash_one(seen)).unwrap_or(NonZeroU64::MIN))
+    }
+}
+
+/// OpenSSH prints at most 100 bytes of a name in most messages and more in others (`sshpkt_fmt_connection_id`): the
+/// same account must be recognised in both.
+const PRINTED: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cut_short_by_the_server_is_the_same_account() {
+        let accounts = Accounts::default();
+        assert_eq!(accounts.of(&"a".repeat(100)), accounts.of(&"a".repeat(200)));
+        assert_ne!(accounts.of(&"a".repeat(99)), accounts.of(&"a".repeat(200)));
+        assert_eq!(accounts.of(&"ä".repeat(60)), accounts.of(&"ä".repeat(51)));
+        assert_ne!(accounts.of(""), accounts.of("root"));
+    }
+}

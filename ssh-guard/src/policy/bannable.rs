@@ -1,0 +1,165 @@
+//! What is never banned, whatever it does.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::network::Network;
+
+/// The addresses that this host cannot do without.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Protected {
+    /// The host's own addresses.
+    pub own: Vec<IpAddr>,
+    /// Its default gateways.
+    pub gateways: Vec<IpAddr>,
+}
+
+/// Why a source or network is never banned.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum NeverBanned {
+    /// 0.0.0.0/8 or `::`, which stand for this host (RFC 1122 §3.2.1.3, RFC 4291 §2.5.2).
+    Unspecified,
+    /// 127.0.0.0/8 or `::1`.
+    Loopback,
+    /// 169.254.0.0/16 or `fe80::/10`: routers and neighbours speak from there.
+    LinkLocal,
+    /// 224.0.0.0/4 or `ff00::/8`, which no packet comes from.
+    Multicast,
+    /// 255.255.255.255, which no packet comes from.
+    Broadcast,
+    /// One of the host's own addresses.
+    Own,
+    /// One of its default gateways.
+    Gateway,
+}
+
+impl Protected {
+    /// Says why `network`, a source with its prefix, is never banned: it holds an address that never is, or lies
+    /// among such; nothing if it may be banned.
+    #[must_use]
+    pub fn why_not(&self, network: &Network) -> Option<NeverBanned> {
+        let special = SPECIAL
+            .iter()
+            .find(|(address, prefix, _)| Network::new((*address).into(), *prefix).overlaps(network));
+        let holds = |addresses: &[IpAddr]| addresses.iter().any(|own| network.contains(&Network::from(*own)));
+        match special {
+            Some((_, _, why)) => Some(*why),
+            None if holds(&self.own) => Some(NeverBanned::Own),
+            None if holds(&self.gateways) => Some(NeverBanned::Gateway),
+            None => None,
+        }
+    }
+}
+
+impl NeverBanned {
+    /// What it is, in words that fit after "it is" or "it holds".
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unspecified => "an unspecified address",
+            Self::Loopback => "a loopback address",
+            Self::LinkLocal => "a link-local address",
+            Self::Multicast => "a multicast address",
+            Self::Broadcast => "the broadcast address",
+            Self::Own => "an address of this host",
+            Self::Gateway => "the default gateway",
+        }
+    }
+}
+
+impl fmt::Display for NeverBanned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+const SPECIAL: [(IpAddr, u8, NeverBanned); 9] = [
+    (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8, NeverBanned::Unspecified),
+    (IpAddr::V4(Ipv4Addr::LOCALHOST), 8, NeverBanned::Loopback),
+    (IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0)), 16, NeverBanned::LinkLocal),
+    (IpAddr::V4(Ipv4Addr::new(224, 0, 0, 0)), 4, NeverBanned::Multicast),
+    (IpAddr::V4(Ipv4Addr::BROADCAST), 32, NeverBanned::Broadcast),
+    (IpAddr::V6(Ipv6Addr::LOCALHOST), 128, NeverBanned::Loopback),
+    (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 128, NeverBanned::Unspecified),
+    (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), 10, NeverBanned::LinkLocal),
+    (IpAddr::V6(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0)), 8, NeverBanned::Multicast),
+];
+
+#[cfg(test)]
+mod tests {
+    use ipnet::IpNet;
+
+    use super::*;
+
+    fn why_not(network: &str) -> Option<NeverBanned> {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let protected = Protected {
+            own: vec![address("203.0.113.10"), address("2001:db8:1:2::10"), address("::ffff:203.0.113.11")],
+            gateways: vec![address("203.0.113.1"), address("2001:db8:9::1")],
+        };
+        protected.why_not(&network.parse::<IpNet>().unwrap().into())
+    }
+
+    #[test]
+    fn addresses_that_no_client_has_are_never_banned() {
+        use NeverBanned::{Broadcast, LinkLocal, Loopback, Multicast, Unspecified};
+        for (network, why) in [
+            ("0.0.0.0/32", Unspecified),
+            ("127.0.0.1/32", Loopback),
+            ("127.255.255.255/32", Loopback),
+            ("169.254.7.7/32", LinkLocal),
+            ("224.0.0.1/32", Multicast),
+            ("239.255.255.255/32", Multicast),
+            ("255.255.255.255/32", Broadcast),
+            ("::/128", Unspecified),
+            ("::1/128", Loopback),
+            ("::/64", Loopback),
+            ("fe80::/64", LinkLocal),
+            ("febf::/64", LinkLocal),
+            ("ff02::/64", Multicast),
+            ("::ffff:127.0.0.1/128", Loopback),
+            ("64:ff9b::127.0.0.1/128", Loopback),
+        ] {
+            assert_eq!(why_not(network), Some(why), "{network}");
+        }
+    }
+
+    #[test]
+    fn the_neighbours_of_such_addresses_may_be_banned() {
+        for network in [
+            "1.0.0.1/32",
+            "126.255.255.255/32",
+            "128.0.0.1/32",
+            "169.253.255.255/32",
+            "169.255.0.0/32",
+            "223.255.255.255/32",
+            "240.0.0.1/32",
+            "192.0.2.1/32",
+            "10.0.0.1/32",
+            "203.0.113.12/32",
+            "2001:db8:1:3::/64",
+            "fe00::/64",
+            "fec0::/64",
+            "fd00::/64",
+        ] {
+            assert_eq!(why_not(network), None, "{network}");
+        }
+    }
+
+    #[test]
+    fn a_source_that_holds_the_host_or_its_gateway_is_never_banned() {
+        assert_eq!(why_not("203.0.113.10/32"), Some(NeverBanned::Own));
+        assert_eq!(why_not("203.0.113.11/32"), Some(NeverBanned::Own));
+        assert_eq!(why_not("203.0.113.0/24"), Some(NeverBanned::Own));
+        assert_eq!(why_not("2001:db8:1:2::/64"), Some(NeverBanned::Own));
+        assert_eq!(why_not("203.0.113.1/32"), Some(NeverBanned::Gateway));
+        assert_eq!(why_not("2001:db8:9::/64"), Some(NeverBanned::Gateway));
+    }
+
+    #[test]
+    fn the_whole_internet_is_never_banned() {
+        assert!(why_not("0.0.0.0/0").is_some());
+        assert!(why_not("128.0.0.0/1").is_some());
+        assert!(why_not("::/0").is_some());
+    }
+}
