@@ -1,0 +1,41 @@
+//! The kernel's half: loads the programs, attaches them, and is the only way to their maps. All unsafe code of the
+//! daemon stands here.
+//!
+//! What is pinned outlives the daemon: drops go on, and bans end on time, while none runs.
+
+mod allowlist;
+mod attach;
+mod batch;
+mod blocklist;
+mod clock;
+mod load;
+mod object;
+mod pins;
+mod sample;
+mod settings;
+
+pub use allowlist::Allowlist;
+pub use attach::Attachment;
+pub use blocklist::Blocklist;
+pub use clock::KernelClock;
+pub use load::{Capacities, Loaded, Programs, load};
+pub use pins::Pins;
+pub use sample::Sampler;
+pub use settings::SettingsMap;
+
+use std::error::Error;
+use std::io;
+
+use nix::errno::Errno;
+
+/// The error number at the bottom of an error's chain, if the kernel gave one.
+fn errno(error: &(dyn Error + 'static)) -> Option<Errno> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(number) = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
+            return Some(Errno::from_raw(number));
+        }
+        next = error.source();
+    }
+    None
+}

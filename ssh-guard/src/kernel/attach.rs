@@ -1,0 +1,130 @@
+//! Puts the program into the way of an interface's packets.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::xdp::{XdpLink, XdpMode};
+use aya::programs::{Program, Xdp};
+use nix::errno::Errno;
+
+use super::errno;
+use super::load::Loaded;
+use super::pins::{Pins, forget};
+use crate::config::settings::Mode;
+use crate::fault::{Exit, Fault};
+use crate::interface::Interface;
+
+/// What was found when the program was attached to an interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Attachment {
+    /// Nothing was attached.
+    New,
+    /// The link of an earlier daemon was pinned; this program has taken the place of its program, with no packet in
+    /// between.
+    Replaced,
+    /// Such a link was there, but of another mode, and had to be made anew: for a moment every packet passed.
+    Remade,
+}
+
+impl Loaded {
+    /// Attaches the program to an interface and pins the link, so that it stays when the daemon ends.
+    ///
+    /// # Errors
+    /// If another XDP program is there, the driver knows no native XDP, or the caller may not attach.
+    pub fn attach(&mut self, interface: &Interface, mode: Mode, pins: &Pins) -> Result<Attachment, Fault> {
+        let path = pins.link(interface.index);
+        let mut replaced = false;
+        if let Some(link) = pinned(&path) {
+            if interface.xdp_mode.is_some_and(|attached| attached != mode) {
+                // A link keeps its mode. It must go for the other one, at once: the last descriptor closes here.
+                forget(&path).map_err(|error| not_attached(interface, &error))?;
+                drop(link);
+                replaced = true;
+            } else if let Some(replaced) = self.replace(link, interface)? {
+                return Ok(replaced);
+            }
+        }
+        forget(&path).map_err(|error| not_attached(interface, &error))?;
+        let how = match mode {
+            Mode::Native => XdpMode::Driver,
+            Mode::Generic => XdpMode::Skb,
+        };
+        let xdp = self.xdp()?;
+        let id =
+            xdp.attach_to_if_index(interface.index, how).map_err(|error| not_attached(interface, &error))?;
+        let link = xdp.take_link(id).map_err(|error| not_attached(interface, &error))?;
+        FdLink::try_from(link).map_err(|error| not_attached(interface, &error))?.pin(&path).map_err(
+            |error| Fault::new(Exit::Failure, format!("cannot pin '{}'", path.display())).because(error),
+        )?;
+        Ok(if replaced { Attachment::Remade } else { Attachment::New })
+    }
+
+    /// Puts the program in the place of that of a link; nothing if the interface of the link is gone, and its number
+    /// has come back.
+    fn replace(&mut self, link: FdLink, interface: &Interface) -> Result<Option<Attachment>, Fault> {
+        let link = XdpLink::try_from(link).map_err(|error| not_attached(interface, &error))?;
+        match self.xdp()?.attach_to_link(link) {
+            Ok(id) => {
+                // The pin keeps the link; ours would take it down with the daemon.
+                let _kept = self.xdp()?.take_link(id).map_err(|error| not_attached(interface, &error))?;
+                Ok(Some(Attachment::Replaced))
+            }
+            Err(error) if errno(&error) == Some(Errno::ENOLINK) => Ok(None),
+            Err(error) => Err(not_attached(interface, &error)),
+        }
+    }
+
+    /// Pins the maps, in the place of an earlier daemon's.
+    ///
+    /// # Errors
+    /// If the folder may not be written.
+    pub fn keep_maps(&self, pins: &Pins) -> Result<(), Fault> {
+        pins.keep(&self.maps)
+    }
+
+    fn xdp(&mut self) -> Result<&mut Xdp, Fault> {
+        match self.ebpf.program_mut(self.program) {
+            Some(Program::Xdp(xdp)) => Ok(xdp),
+            _ => Err(Fault::new(Exit::Failure, format!("the program '{}' is gone", self.program))),
+        }
+    }
+}
+
+/// The link that is pinned there, if there is one.
+fn pinned(path: &PathBuf) -> Option<FdLink> {
+    PinnedLink::from_pin(path).ok().map(FdLink::from)
+}
+
+/// What the kernel's refusal to attach means.
+fn not_attached(interface: &Interface, error: &(dyn Error + 'static)) -> Fault {
+    let name = &interface.name;
+    let see = format!("see what is attached: ip -details link show {name}");
+    match errno(error) {
+        Some(Errno::EBUSY | Errno::EEXIST) => {
+            let which = interface.xdp_program.map(|id| format!(" (id {id})")).unwrap_or_default();
+            Fault::new(Exit::Failure, format!("cannot attach to {name}: another XDP program is attached{which}"))
+                .hint(see)
+        }
+        Some(Errno::EPERM | Errno::EACCES) => {
+            Fault::new(Exit::NotPermitted, format!("cannot attach to {name}: not permitted"))
+                .hint("run as root, or with CAP_BPF and CAP_NET_ADMIN")
+        }
+        Some(Errno::EOPNOTSUPP) => {
+            Fault::new(Exit::Failure, format!("cannot attach to {name}: its driver has no native XDP"))
+                .hint("use mode 'generic' (slower): --mode generic")
+        }
+        Some(Errno::ERANGE | Errno::EINVAL) => Fault::new(
+            Exit::Failure,
+            format!("cannot attach to {name}: its driver refuses native XDP as it is set up (MTU, offloads, queues)"),
+        )
+        .hint("lower its MTU, switch large receive offload off (ethtool -K), or use mode 'generic': --mode generic"),
+        Some(Errno::ENODEV) => Fault::new(Exit::Failure, format!("cannot attach to {name}: it is gone")),
+        _ => Fault::new(Exit::Failure, format!("cannot attach to {name}: {error}")).because(cause_of(error)).hint(see),
+    }
+}
+
+/// The text below an error, which aya's own text leaves out.
+fn cause_of(error: &dyn Error) -> String {
+    error.source().map(ToString::to_string).unwrap_or_default()
+}

@@ -1,0 +1,188 @@
+//! Puts the programs and their maps into the kernel.
+
+use std::error::Error as _;
+use std::os::fd::AsFd as _;
+
+use aya::maps::{Map, MapData, MapError};
+use aya::programs::{ProgramError, Xdp};
+use aya::{Ebpf, EbpfError, EbpfLoader};
+use nix::errno::Errno;
+use ssh_guard_common::source::SourceMask;
+use ssh_guard_common::{MAX_PORTS, names};
+use tracing::debug;
+
+use super::object::OBJECT;
+use super::{Allowlist, Blocklist, KernelClock, Sampler, SettingsMap, errno};
+use crate::fault::{Exit, Fault};
+
+/// What the programs know from the moment they are loaded, until another one is loaded in their place.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// The guarded ports, 1 to [`MAX_PORTS`] of them.
+    pub ports: Vec<u16>,
+    /// How much of an address makes a source.
+    pub mask: SourceMask,
+    /// Whether packets that would be dropped pass.
+    pub dry_run: bool,
+    /// How large the maps are.
+    pub capacities: Capacities,
+}
+
+/// How many entries the maps hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Capacities {
+    /// Blocked sources.
+    pub blocklist: u32,
+    /// Networks in the allowlist.
+    pub allowlist: u32,
+    /// Sources whose packets are counted; the one that was quiet longest makes room.
+    pub sources: u32,
+}
+
+/// The programs and maps in the kernel, attached to nothing yet.
+pub struct Loaded {
+    /// Keeps the programs alive, and holds their links.
+    pub ebpf: Ebpf,
+    /// The program that attaches: the one for packets of several buffers, where the kernel has that.
+    pub(super) program: &'static str,
+    /// The kernel's number of it.
+    pub program_id: u32,
+    /// A handle on every map, to pin it by.
+    pub(super) maps: Vec<(&'static str, Map)>,
+    /// Blocks and unblocks sources.
+    pub blocklist: Blocklist,
+    /// Says which networks are never dropped.
+    pub allowlist: Allowlist,
+    /// Says which maps are in use, and from when on time is counted.
+    pub settings: SettingsMap,
+    /// Reads what the program counts.
+    pub sampler: Sampler,
+    /// Tells the kernel's time.
+    pub clock: KernelClock,
+}
+
+impl Loaded {
+    /// The program that attaches.
+    #[must_use]
+    pub fn program_name(&self) -> &'static str {
+        self.program
+    }
+}
+
+/// Loads programs and maps.
+///
+/// # Errors
+/// If the caller may not load BPF programs, or the kernel is too old or too short of memory for them.
+pub fn load(programs: &Programs) -> Result<Loaded, Fault> {
+    let Programs { ports, mask, dry_run, capacities } = programs;
+    let mut slots = [0_u16; MAX_PORTS];
+    for (slot, port) in slots.iter_mut().zip(ports) {
+        *slot = *port;
+    }
+    let dry_run = u8::from(*dry_run);
+    let mut ebpf = EbpfLoader::new()
+        .override_global(names::PORTS, &slots, true)
+        .override_global(names::SOURCE_MASK, mask, true)
+        .override_global(names::DRY_RUN, &dry_run, true)
+        .map_max_entries(names::BLOCKLIST, capacities.blocklist)
+        .map_max_entries(names::ALLOWLIST, capacities.allowlist)
+        .map_max_entries(names::SOURCES, capacities.sources)
+        .load(OBJECT)
+        .map_err(|error| refused(&error))?;
+
+    let clock = KernelClock::start(load_program(&mut ebpf, names::PROGRAM_CLOCK)?)?;
+    // The maps are taken before the programs are loaded and kept until after: a closed map would be gone.
+    let mut maps = Vec::new();
+    let sampler = Sampler::new(
+        take(&mut ebpf, names::VERDICTS, &mut maps)?,
+        take(&mut ebpf, names::SOURCES, &mut maps)?,
+    )?;
+    let blocklist = Blocklist::new(take(&mut ebpf, names::BLOCKLIST, &mut maps)?)?;
+    let allowlist = Allowlist::new(take(&mut ebpf, names::ALLOWLIST, &mut maps)?)?;
+    let settings = SettingsMap::new(take(&mut ebpf, names::SETTINGS, &mut maps)?, &clock)?;
+    let (program, program_id) = load_newest(&mut ebpf)?;
+    Ok(Loaded { ebpf, program, program_id, maps, blocklist, allowlist, settings, sampler, clock })
+}
+
+/// Loads the program for packets of several buffers, or, where the kernel does not know them (before 5.18), the
+/// other one.
+fn load_newest(ebpf: &mut Ebpf) -> Result<(&'static str, u32), Fault> {
+    let number = |xdp: &Xdp| xdp.info().map(|info| info.id()).map_err(|error| refused(&error.into()));
+    match load_program(ebpf, names::PROGRAM_FRAGS) {
+        Ok(xdp) => Ok((names::PROGRAM_FRAGS, number(xdp)?)),
+        Err(fault) => {
+            debug!(error = fault.told(), "no multi-buffer XDP here");
+            Ok((names::PROGRAM, number(load_program(ebpf, names::PROGRAM)?)?))
+        }
+    }
+}
+
+fn load_program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, Fault> {
+    let program: &mut Xdp = ebpf
+        .program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or_else(|| Fault::new(Exit::Failure, format!("the object has no XDP program '{name}'")))?;
+    program.load().map_err(|error| refused(&error.into()))?;
+    Ok(program)
+}
+
+/// Takes a map out of the object, and keeps a second handle on it under its name.
+fn take(ebpf: &mut Ebpf, name: &'static str, maps: &mut Vec<(&'static str, Map)>) -> Result<Map, Fault> {
+    let map = ebpf
+        .take_map(name)
+        .ok_or_else(|| Fault::new(Exit::Failure, format!("the object has no map '{name}'")))?;
+    maps.push((name, second_handle(&map)?));
+    Ok(map)
+}
+
+/// Opens a map a second time, by its own descriptor: under its unit the daemon may not open maps by their number.
+fn second_handle(map: &Map) -> Result<Map, Fault> {
+    let (Map::Array(data)
+    | Map::HashMap(data)
+    | Map::LpmTrie(data)
+    | Map::LruHashMap(data)
+    | Map::PerCpuArray(data)) = map
+    else {
+        return Err(Fault::new(Exit::Failure, "the object has a map of an unknown kind"));
+    };
+    let again = data
+        .fd()
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(MapError::from)
+        .and_then(MapData::from_fd)
+        .and_then(Map::from_map_data);
+    again.map_err(|error| Fault::new(Exit::Failure, "cannot open a map a second time").because(error))
+}
+
+/// What the kernel's refusal to load means.
+fn refused(error: &EbpfError) -> Fault {
+    let number = errno(error);
+    if let EbpfError::ProgramError(ProgramError::LoadError { verifier_log, io_error }) = &error
+        && (!matches!(number, Some(Errno::EPERM | Errno::EACCES))
+            || verifier_log.to_string().contains("processed"))
+    {
+        let log = verifier_log.to_string();
+        debug!(%log, "the verifier's whole log");
+        let end: Vec<&str> = log.lines().rev().take(3).collect();
+        let end = end.into_iter().rev().collect::<Vec<_>>().join(" | ");
+        return Fault::new(Exit::Failure, format!("the kernel refuses the program: {io_error}: {end}"))
+            .hint("this needs Linux 5.10 or later; run with RUST_LOG=debug for the verifier's whole log");
+    }
+    match number {
+        Some(Errno::EPERM | Errno::EACCES) => {
+            Fault::new(Exit::NotPermitted, "cannot load BPF programs: not permitted")
+                .hint("run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")
+        }
+        Some(Errno::ENOMEM | Errno::E2BIG) => {
+            Fault::new(Exit::Failure, "cannot load BPF programs: the maps do not fit into memory")
+                .hint("lower 'limits.blocklist' and 'limits.sources'")
+        }
+        _ => {
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            Fault::new(Exit::Failure, format!("cannot load BPF programs: {error}"))
+                .because(cause)
+                .hint("this needs Linux 5.10 or later with BPF enabled")
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Where in the BPF file system the maps and links are kept.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use aya::maps::Map;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use ssh_guard_common::ABI;
+
+use crate::fault::{Exit, Fault};
+
+/// The folder of the pins of this [`ABI`], `maps/<NAME>` and `links/if<index>-xdp`, which nobody else uses as long as
+/// this is there. Folders in which nothing is pinned by then go with it.
+#[derive(Debug)]
+pub struct Pins {
+    folder: PathBuf,
+    /// The configured path, if it was not there before.
+    made: Option<PathBuf>,
+    /// On the configured path, so that daemons of different ABI keep out of each other's way as well.
+    _lock: Flock<File>,
+}
+
+impl Pins {
+    /// Locks `path` for this process, and makes the folders, unless they are there.
+    ///
+    /// # Errors
+    /// If another daemon uses `path`, it is not in a BPF file system, or it may not be written.
+    pub fn prepare(path: &Path) -> Result<Self, Fault> {
+        Self::check(path)?;
+        let made = (!path.exists()).then(|| path.to_owned());
+        let lock = lock(path)?;
+        let pins = Self { folder: Self::folder(path), made, _lock: lock };
+        for folder in [pins.maps(), pins.links()] {
+            fs::create_dir_all(&folder).map_err(|error| unwritable(&folder, error))?;
+        }
+        Ok(pins)
+    }
+
+    /// Whether a daemon has pinned a link for an interface below `path`.
+    #[must_use]
+    pub fn has_link(path: &Path, interface: u32) -> bool {
+        link(&Self::folder(path), interface).exists()
+    }
+
+    fn folder(path: &Path) -> PathBuf {
+        path.join(format!("v{ABI}"))
+    }
+
+    /// Whether pins can lie at `path`, or below the nearest folder above it that is there.
+    ///
+    /// # Errors
+    /// If that is not in a BPF file system.
+    pub fn check(path: &Path) -> Result<(), Fault> {
+        let there = path.ancestors().find(|folder| folder.exists()).unwrap_or(path);
+        in_bpf_file_system(there)
+    }
+
+    /// Where the link of an interface's XDP program is pinned.
+    #[must_use]
+    pub fn link(&self, interface: u32) -> PathBuf {
+        link(&self.folder, interface)
+    }
+
+    /// Takes the program off an interface.
+    ///
+    /// # Errors
+    /// If the pin of its link may not be removed.
+    pub fn detach(&self, interface: u32) -> Result<(), Fault> {
+        let path = self.link(interface);
+        forget(&path).map_err(|error| unwritable(&path, error))
+    }
+
+    /// Takes the program off every interface that is pinned here but those; returns which ones it was on.
+    ///
+    /// # Errors
+    /// If the folder may not be read, or a pin not be removed.
+    pub fn detach_others(&self, guarded: &[u32]) -> Result<Vec<u32>, Fault> {
+        let links = self.links();
+        let mut detached = Vec::new();
+        for entry in fs::read_dir(&links).map_err(|error| unwritable(&links, error))? {
+            let name = entry.map_err(|error| unwritable(&links, error))?.file_name();
+            let index =
+                name.to_str().and_then(|name| name.strip_prefix("if")?.strip_suffix("-xdp")?.parse().ok());
+            if let Some(index) = index.filter(|index| !guarded.contains(index)) {
+                self.detach(index)?;
+                detached.push(index);
+            }
+        }
+        Ok(detached)
+    }
+
+    /// Pins maps under their names, in the place of those that are pinned there.
+    ///
+    /// # Errors
+    /// If the folder may not be written.
+    pub(super) fn keep(&self, maps: &[(&'static str, Map)]) -> Result<(), Fault> {
+        for (name, map) in maps {
+            let path = self.maps().join(name);
+            forget(&path).map_err(|error| unwritable(&path, error))?;
+            map.pin(&path).map_err(|error| {
+                Fault::new(Exit::Failure, format!("cannot pin '{}'", path.display())).because(error)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn maps(&self) -> PathBuf {
+        self.folder.join("maps")
+    }
+
+    fn links(&self) -> PathBuf {
+        self.folder.join("links")
+    }
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        let folders = [self.maps(), self.links(), self.folder.clone()];
+        for folder in folders.iter().chain(&self.made) {
+            // The kernel refuses it while something is pinned there, which is what is wanted.
+            if let Err(error) = fs::remove_dir(folder) {
+                tracing::trace!(?folder, %error, "stays");
+            }
+        }
+    }
+}
+
+/// Makes the folder and locks it; the lock ends with the process, however that ends.
+fn lock(path: &Path) -> Result<Flock<File>, Fault> {
+    let denied = |error: io::Error| unwritable(path, error);
+    loop {
+        fs::create_dir_all(path).map_err(denied)?;
+        let folder = File::open(path).map_err(denied)?;
+        let lock =
+            Flock::lock(folder, FlockArg::LockExclusiveNonblock).map_err(|(_, number)| match number {
+                Errno::EWOULDBLOCK => Fault::new(
+                    Exit::Failure,
+                    format!("another daemon keeps its pins in '{}'", path.display()),
+                )
+                .hint("stop it first, or set 'guard.pin-path' and 'control.socket' to other paths"),
+                number => {
+                    Fault::new(Exit::Failure, format!("cannot lock '{}'", path.display())).because(number)
+                }
+            })?;
+        // A daemon that could not start may have removed the folder before it let go of the lock.
+        let locked = lock.metadata().map_err(denied)?;
+        if fs::metadata(path).is_ok_and(|there| there.ino() == locked.ino() && there.dev() == locked.dev()) {
+            return Ok(lock);
+        }
+    }
+}
+
+fn link(folder: &Path, interface: u32) -> PathBuf {
+    folder.join(format!("links/if{interface}-xdp"))
+}
+
+fn in_bpf_file_system(path: &Path) -> Result<(), Fault> {
+    let kind = statfs(path).map_err(|error| unwritable(path, error.into()))?.filesystem_type();
+    if kind == BPF_FS_MAGIC {
+        return Ok(());
+    }
+    Err(Fault::new(Exit::Failure, format!("'{}' is not in a BPF file system", path.display()))
+        .hint("mount one: mount -t bpf bpf /sys/fs/bpf"))
+}
+
+/// Removes a pin, if there is one.
+pub(super) fn forget(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn unwritable(path: &Path, error: io::Error) -> Fault {
+    let what = format!("cannot write '{}'", path.display());
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        let hint = "run as root, or let this user write the folder that 'guard.pin-path' names";
+        return Fault::new(Exit::NotPermitted, what).because(error).hint(hint);
+    }
+    Fault::new(Exit::Failure, what)
+        .because(error)
+        .hint("'guard.pin-path' must lie in a BPF file system: mount -t bpf bpf /sys/fs/bpf")
+}

@@ -1,0 +1,50 @@
+//! What may change while the program runs.
+
+use aya::maps::{Array, Map, MapData};
+use ssh_guard_common::ABI;
+use ssh_guard_common::records::Settings;
+
+use super::KernelClock;
+use crate::fault::{Exit, Fault};
+
+/// The map `SETTINGS`, and what stands in it.
+pub struct SettingsMap {
+    map: Array<MapData, Settings>,
+    now: Settings,
+}
+
+impl SettingsMap {
+    /// Takes the map and writes what the other maps mean.
+    ///
+    /// # Errors
+    /// If the kernel refuses to write it.
+    pub fn new(map: Map, clock: &KernelClock) -> Result<Self, Fault> {
+        let map = Array::try_from(map).map_err(|error| write_failed(error.into()))?;
+        let now = Settings { base: clock.base(), abi: ABI, in_use: 0 };
+        let mut settings = Self { map, now };
+        settings.write()?;
+        Ok(settings)
+    }
+
+    /// Has the program ask a map ([`Settings::BLOCKLIST`] or [`Settings::ALLOWLIST`]) from now on, or no more. A map is
+    /// put to use before the first entry is written, and out of use after the last one is gone.
+    ///
+    /// # Errors
+    /// If the kernel refuses to write it; nothing has changed then.
+    pub fn put_to_use(&mut self, map: u32, used: bool) -> Result<(), Fault> {
+        let before = self.now;
+        self.now.in_use = if used { before.in_use | map } else { before.in_use & !map };
+        if self.now == before {
+            return Ok(());
+        }
+        self.write().inspect_err(|_| self.now = before)
+    }
+
+    fn write(&mut self) -> Result<(), Fault> {
+        self.map.set(0, self.now, 0).map_err(|error| write_failed(error.into()))
+    }
+}
+
+fn write_failed(error: Box<dyn std::error::Error + Send + Sync>) -> Fault {
+    Fault::new(Exit::Failure, "cannot write the program's settings").because(error)
+}
