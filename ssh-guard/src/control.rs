@@ -1,0 +1,21 @@
+//! The control socket: HTTP/1.1 with JSON on a Unix socket.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/status` | [`api::Status`] |
+//! | `GET /v1/bans?after=ADDR&limit=N` | [`api::Bans`], in the order of the addresses |
+//! | `GET /v1/sources?limit=N` | [`api::Sources`], the busiest first |
+//! | `POST /v1/ban` [`api::BanRequest`] | [`api::Done`] |
+//! | `POST /v1/unban` [`api::UnbanRequest`] | [`api::Done`] |
+//! | `POST /v1/allow` [`api::AllowRequest`] | [`api::Done`] |
+//! | `POST /v1/disallow` [`api::DisallowRequest`] | [`api::Done`] |
+//!
+//! What is refused is answered with status 4xx or 5xx and [`api::Refusal`].
+
+pub mod api;
+mod client;
+mod peer;
+mod server;
+
+pub use client::Client;
+pub use server::{Desk, Listening, listen};

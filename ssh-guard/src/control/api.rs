@@ -1,0 +1,203 @@
+//! What goes over the control socket. Times are RFC 3339 in UTC, durations seconds, what is unknown is null.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How the daemon is.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the daemon.
+    pub version: String,
+    /// Seconds since its start.
+    pub uptime: u64,
+    /// What it is attached to.
+    pub interfaces: Vec<InterfaceStatus>,
+    /// Whether it only looks, and drops nothing.
+    pub dry_run: bool,
+    /// How many bans are active.
+    pub bans: BanCounts,
+    /// How full the blocklist is.
+    pub blocklist: BlocklistStatus,
+    /// What the program has counted, by verdict.
+    pub verdicts: BTreeMap<String, Count>,
+    /// Where log lines come from.
+    pub inputs: Vec<InputStatus>,
+}
+
+/// A guarded interface.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct InterfaceStatus {
+    /// Its name.
+    pub name: String,
+    /// `native` or `generic`.
+    pub mode: String,
+    /// Whether the program is attached, as the kernel says.
+    pub attached: bool,
+    /// Why it is not guarded as it should be.
+    pub degraded: Option<String>,
+}
+
+/// Active bans.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct BanCounts {
+    /// Of IPv4 sources.
+    pub ipv4: u64,
+    /// Of IPv6 sources.
+    pub ipv6: u64,
+}
+
+/// The blocklist's fill.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct BlocklistStatus {
+    /// Sources in it.
+    pub entries: u64,
+    /// Sources it has room for.
+    pub capacity: u64,
+}
+
+/// Packets and bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Count {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes, from the Ethernet header on.
+    pub bytes: u64,
+}
+
+/// An input.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct InputStatus {
+    /// Its name.
+    pub name: String,
+    /// `journal` or `file`.
+    pub kind: String,
+    /// Lines read.
+    pub lines: u64,
+    /// Lines that were understood to say something about a login.
+    pub understood: u64,
+    /// Seconds that it is behind what is written there.
+    pub lag_seconds: f64,
+    /// What keeps it from reading.
+    pub error: Option<String>,
+}
+
+/// A page of bans.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Bans {
+    /// In the order of the addresses.
+    pub bans: Vec<BanEntry>,
+    /// Where the next page starts, if there is one.
+    pub next: Option<IpAddr>,
+}
+
+/// A ban.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BanEntry {
+    /// The source: an address, or a network where a source is one.
+    pub source: String,
+    /// `ipv4` or `ipv6`.
+    pub family: String,
+    /// `threshold` or `manual`.
+    pub reason: String,
+    /// What led to it, in words.
+    pub rule: String,
+    /// When it began.
+    pub since: Timestamp,
+    /// When it ends.
+    pub until: Timestamp,
+    /// Which step of the ladder it is, from 0; null for a ban by hand.
+    pub rung: Option<usize>,
+    /// How often the source was banned before this.
+    pub offences: u32,
+    /// Packets dropped.
+    pub hits: u64,
+    /// When the last of them came, to a tick of the kernel (about a second).
+    pub last_hit: Option<Timestamp>,
+    /// Whether the kernel has the block.
+    pub in_kernel: bool,
+}
+
+/// What sources sent to guarded ports.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Sources {
+    /// Those with the most packets first.
+    pub sources: Vec<SourceEntry>,
+}
+
+/// A source.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SourceEntry {
+    /// The source: an address, or a network where a source is one.
+    pub source: String,
+    /// Packets let through.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Segments that asked for a new session.
+    pub syns: u64,
+    /// When the last packet was let through.
+    pub last_seen: Timestamp,
+    /// The score in the window.
+    pub score: f64,
+    /// Whether it is banned.
+    pub banned: bool,
+    /// Whether it is in the allowlist, as a whole.
+    pub allowed: bool,
+}
+
+/// Bans sources.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BanRequest {
+    /// Which ones.
+    pub addresses: Vec<IpAddr>,
+    /// For how many seconds.
+    pub seconds: u64,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Lifts bans.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnbanRequest {
+    /// Those of these addresses.
+    Addresses(Vec<IpAddr>),
+    /// Every one.
+    All,
+}
+
+/// Allows networks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AllowRequest {
+    /// Which ones.
+    pub networks: Vec<IpNet>,
+    /// For how many seconds; null for as long as the daemon runs.
+    pub seconds: Option<u64>,
+}
+
+/// Takes networks out of the allowlist.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DisallowRequest {
+    /// Which ones.
+    pub networks: Vec<IpNet>,
+}
+
+/// What was done, a line each.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Done {
+    /// In words.
+    pub done: Vec<String>,
+}
+
+/// Why a request was refused.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What failed, and why.
+    pub error: String,
+    /// What to do.
+    pub hint: Option<String>,
+}

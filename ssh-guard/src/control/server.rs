@@ -1,0 +1,236 @@
+//! The daemon's end of the control socket.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Group, chown};
+use serde::Deserialize;
+use std::net::IpAddr;
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::api::{
+    AllowRequest, BanRequest, Bans, DisallowRequest, Done, Refusal, Sources, Status, UnbanRequest,
+};
+use super::peer::Peer;
+use crate::fault::{Exit, Fault};
+use crate::serve::{Bounds, serve};
+
+/// What the socket's requests are put to.
+pub trait Desk: Send + Sync + 'static {
+    /// How the daemon is.
+    fn status(&self) -> Status;
+    /// At most `limit` bans, of the addresses after `after`.
+    fn bans(&self, after: Option<IpAddr>, limit: usize) -> impl Future<Output = Result<Bans, Fault>> + Send;
+    /// At most `limit` sources.
+    fn sources(&self, limit: usize) -> impl Future<Output = Result<Sources, Fault>> + Send;
+    /// Bans sources.
+    fn ban(&self, request: BanRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
+    /// Lifts bans.
+    fn unban(&self, request: UnbanRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
+    /// Allows networks.
+    fn allow(&self, request: AllowRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
+    /// Takes networks out of the allowlist.
+    fn disallow(&self, request: DisallowRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
+}
+
+/// A socket that is listened on.
+pub struct Listening {
+    listener: UnixListener,
+    file: SocketFile,
+    group: Option<Gid>,
+}
+
+/// The socket's file, which goes when this is dropped, unless another daemon's has taken its place.
+struct SocketFile {
+    path: PathBuf,
+    inode: Option<u64>,
+}
+
+impl SocketFile {
+    fn at(path: &Path) -> Self {
+        Self { path: path.to_owned(), inode: inode(path) }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let Self { path, inode: ours } = self;
+        if ours.is_none() || inode(path) != *ours {
+            return;
+        }
+        if let Err(error) = fs::remove_file(&path) {
+            warn!(?path, %error, "cannot remove the control socket");
+        }
+    }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    fs::symlink_metadata(path).ok().map(|file| file.ino())
+}
+
+/// Makes the socket, for root and `group` only.
+///
+/// # Errors
+/// If another daemon answers there, something else lies there, or the folder may not be written.
+pub fn listen(path: &Path, group: &str) -> Result<Listening, Fault> {
+    let group = if let Ok(Some(group)) = Group::from_name(group) {
+        Some(group.gid)
+    } else {
+        warn!(group, "no such group: only root may use the control socket");
+        None
+    };
+    make_room(path)?;
+    let unwritable = |error: io::Error| {
+        let exit =
+            if error.kind() == io::ErrorKind::PermissionDenied { Exit::NotPermitted } else { Exit::Failure };
+        Fault::new(exit, format!("cannot listen on '{}'", path.display()))
+            .because(error)
+            .hint("'control.socket' must lie in a folder that this user may write")
+    };
+    if let Some(folder) = path.parent()
+        && !folder.exists()
+    {
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(unwritable)?;
+    }
+    // The socket must never be there with a wider mode, not even for a moment.
+    let before = umask(Mode::from_bits_truncate(0o177));
+    let listener = UnixListener::bind(path);
+    umask(before);
+    let listener = listener.map_err(unwritable)?;
+    let file = SocketFile::at(path);
+    if group.is_some() {
+        chown(path, None, group).map_err(|error| unwritable(error.into()))?;
+        fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(unwritable)?;
+    }
+    Ok(Listening { listener, file, group })
+}
+
+/// Removes a socket that a daemon left behind which ended without a word.
+fn make_room(path: &Path) -> Result<(), Fault> {
+    let Ok(there) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !there.file_type().is_socket() {
+        return Err(Fault::new(
+            Exit::Failure,
+            format!("cannot listen on '{}': it is no socket", path.display()),
+        )
+        .hint("remove it, or set 'control.socket' to another path"));
+    }
+    if StdUnixStream::connect(path).is_ok() {
+        return Err(Fault::new(Exit::Failure, format!("another daemon answers on '{}'", path.display()))
+            .hint("stop it first, or set 'control.socket' and 'guard.pin-path' to other paths"));
+    }
+    fs::remove_file(path).map_err(|error| {
+        Fault::new(Exit::Failure, format!("cannot remove '{}'", path.display())).because(error)
+    })
+}
+
+impl Listening {
+    /// Answers until `stop` is cancelled, then removes the socket.
+    pub async fn answer<D: Desk>(self, desk: Arc<D>, stop: CancellationToken) {
+        let Self { listener, file: _file, group } = self;
+        let router = Router::new()
+            .route("/v1/status", get(status::<D>))
+            .route("/v1/bans", get(bans::<D>))
+            .route("/v1/sources", get(sources::<D>))
+            .route("/v1/ban", post(ban::<D>))
+            .route("/v1/unban", post(unban::<D>))
+            .route("/v1/allow", post(allow::<D>))
+            .route("/v1/disallow", post(disallow::<D>))
+            .with_state(desk);
+        let prepare = |stream: &tokio::net::UnixStream, _| {
+            let may_change = Peer::of(stream).is_some_and(|peer| peer.may_change(group));
+            router.clone().layer(Extension(MayChange(may_change)))
+        };
+        serve(listener, prepare, BOUNDS, stop).await;
+    }
+}
+
+const BOUNDS: Bounds = Bounds { connections: 32, connection: Duration::from_mins(1), body: 1 << 20 };
+
+#[derive(Clone, Copy)]
+struct MayChange(bool);
+
+impl MayChange {
+    fn check(self) -> Result<(), Fault> {
+        if self.0 {
+            return Ok(());
+        }
+        Err(Fault::new(Exit::NotPermitted, "this takes root, or the group that 'control.group' names"))
+    }
+}
+
+/// An answer, or a refusal with the status that fits.
+struct Answer<T>(Result<T, Fault>);
+
+impl<T: serde::Serialize> IntoResponse for Answer<T> {
+    fn into_response(self) -> Response {
+        match self.0 {
+            Ok(answer) => Json(answer).into_response(),
+            Err(fault) => {
+                let status = match fault.exit() {
+                    Exit::Usage => StatusCode::BAD_REQUEST,
+                    Exit::NotPermitted => StatusCode::FORBIDDEN,
+                    Exit::NoDaemon => StatusCode::SERVICE_UNAVAILABLE,
+                    Exit::Failure | Exit::Configuration => StatusCode::INTERNAL_SERVER_ERROR,
+                };
+                let refusal = Refusal { error: fault.told(), hint: fault.way_out().map(str::to_owned) };
+                (status, Json(refusal)).into_response()
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Page {
+    after: Option<IpAddr>,
+    limit: Option<usize>,
+}
+
+/// How many entries a page has, unless the request says less.
+const PAGE: usize = 1000;
+
+async fn status<D: Desk>(State(desk): State<Arc<D>>) -> Json<Status> {
+    Json(desk.status())
+}
+
+async fn bans<D: Desk>(State(desk): State<Arc<D>>, Query(page): Query<Page>) -> Answer<Bans> {
+    Answer(desk.bans(page.after, page.limit.unwrap_or(PAGE).min(PAGE)).await)
+}
+
+async fn sources<D: Desk>(State(desk): State<Arc<D>>, Query(page): Query<Page>) -> Answer<Sources> {
+    Answer(desk.sources(page.limit.unwrap_or(PAGE)).await)
+}
+
+/// A request that changes something, from somebody who may.
+macro_rules! change {
+    ($name:ident, $request:ty) => {
+        async fn $name<D: Desk>(
+            State(desk): State<Arc<D>>,
+            Extension(may): Extension<MayChange>,
+            Json(request): Json<$request>,
+        ) -> Answer<Done> {
+            if let Err(fault) = may.check() {
+                return Answer(Err(fault));
+            }
+            Answer(desk.$name(request).await)
+        }
+    };
+}
+
+change!(ban, BanRequest);
+change!(unban, UnbanRequest);
+change!(allow, AllowRequest);
+change!(disallow, DisallowRequest);

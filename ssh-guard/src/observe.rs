@@ -1,0 +1,7 @@
+//! Shows what the guard does. Whoever asks reads what was last written down; nobody asks the kernel or the guard.
+
+mod http;
+mod metrics;
+
+pub use http::{answer, listen};
+pub use metrics::{Gauges, LineOutcome, MapOperation, Metrics, Unbanned};

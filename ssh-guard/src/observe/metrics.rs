@@ -1,0 +1,360 @@
+//! Every metric. All series are there from the start, at zero; labels are words of a closed list, never an address,
+//! an account or a port.
+
+use std::time::Duration;
+
+use prometheus::core::{AtomicU64, GenericCounter, GenericCounterVec};
+use prometheus::{
+    Encoder as _, Histogram, HistogramOpts, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use ssh_guard_common::records::VerdictCount;
+use ssh_guard_common::verdict::Verdict;
+
+use crate::ban::Reason;
+use crate::event::{Kind, Outcome};
+
+type CounterVec = GenericCounterVec<AtomicU64>;
+type Counter = GenericCounter<AtomicU64>;
+
+/// The metrics, counted where things happen and written out when somebody scrapes.
+pub struct Metrics {
+    registry: Registry,
+    packets: CounterVec,
+    bytes: CounterVec,
+    auth_events: CounterVec,
+    log_lines: CounterVec,
+    bans: CounterVec,
+    unbans: CounterVec,
+    map_errors: CounterVec,
+    evictions: Counter,
+    event_to_block: Histogram,
+    bans_active: IntGaugeVec,
+    attached: IntGaugeVec,
+    attach_mode: IntGaugeVec,
+    blocklist_entries: IntGauge,
+    blocklist_capacity: IntGauge,
+    sources_tracked: IntGauge,
+}
+
+/// What became of a log line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LineOutcome {
+    /// It says something about a login.
+    Understood,
+    /// It says nothing about a login.
+    Ignored,
+    /// It was longer than `limits.line-bytes`.
+    TooLong,
+}
+
+/// Why a ban is no more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unbanned {
+    /// Its time came.
+    Expired,
+    /// Somebody lifted it.
+    Manual,
+    /// Its source was put into the allowlist.
+    Allowed,
+    /// It made room for another ban.
+    Displaced,
+}
+
+/// What the kernel refused to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MapOperation {
+    /// To block a source.
+    Block,
+    /// To unblock a source.
+    Unblock,
+    /// To allow a network.
+    Allow,
+    /// To take a network out of the allowlist.
+    Disallow,
+    /// To read what was counted.
+    Read,
+}
+
+/// What is set, not counted.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Gauges {
+    /// Active bans of IPv4 sources.
+    pub ipv4: usize,
+    /// Active bans of IPv6 sources.
+    pub ipv6: usize,
+    /// Sources that have a score.
+    pub sources_tracked: usize,
+}
+
+impl LineOutcome {
+    const ALL: [Self; 3] = [Self::Understood, Self::Ignored, Self::TooLong];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Understood => "understood",
+            Self::Ignored => "ignored",
+            Self::TooLong => "too-long",
+        }
+    }
+}
+
+impl Unbanned {
+    const ALL: [Self; 4] = [Self::Expired, Self::Manual, Self::Allowed, Self::Displaced];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Manual => "manual",
+            Self::Allowed => "allowed",
+            Self::Displaced => "displaced",
+        }
+    }
+}
+
+impl MapOperation {
+    const ALL: [Self; 5] = [Self::Block, Self::Unblock, Self::Allow, Self::Disallow, Self::Read];
+
+    /// The map and the operation.
+    const fn labels(self) -> [&'static str; 2] {
+        match self {
+            Self::Block => ["blocklist", "insert"],
+            Self::Unblock => ["blocklist", "remove"],
+            Self::Allow => ["allowlist", "insert"],
+            Self::Disallow => ["allowlist", "remove"],
+            Self::Read => ["counters", "read"],
+        }
+    }
+}
+
+impl Metrics {
+    /// Makes every series. `inputs` and `interfaces` are those of the configuration.
+    ///
+    /// # Errors
+    /// If two metrics have one name.
+    pub fn new(inputs: &[String], interfaces: &[String]) -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let counters = CounterVec::new(Opts::new(name, help).namespace(NAMESPACE), labels)?;
+            registry.register(Box::new(counters.clone()))?;
+            prometheus::Result::Ok(counters)
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            let gauges = IntGaugeVec::new(Opts::new(name, help).namespace(NAMESPACE), labels)?;
+            registry.register(Box::new(gauges.clone()))?;
+            prometheus::Result::Ok(gauges)
+        };
+        let event_to_block = Histogram::with_opts(
+            HistogramOpts::new(
+                "event_to_block_seconds",
+                "Time from reading a log line to the block in the kernel",
+            )
+            .namespace(NAMESPACE)
+            .buckets(LATENCY_BUCKETS.to_vec()),
+        )?;
+        registry.register(Box::new(event_to_block.clone()))?;
+        let none: &[&str] = &[];
+        let evictions = counters("blocklist_evictions_total", "Bans that made room for another one", none)?;
+        let blocklist_entries = gauges("blocklist_entries", "Sources in the blocklist", none)?;
+        let blocklist_capacity = gauges("blocklist_capacity", "Sources the blocklist has room for", none)?;
+        let sources_tracked = gauges("sources_tracked", "Sources that have a score", none)?;
+        let version = gauges("build_info", "The version that runs; always 1", &["version"])?;
+        version.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+
+        let metrics = Self {
+            packets: counters("packets_total", "Packets to guarded ports, by verdict", &["verdict"])?,
+            bytes: counters("bytes_total", "Bytes to guarded ports, by verdict", &["verdict"])?,
+            auth_events: counters(
+                "auth_events_total",
+                "What log lines said about logins",
+                &["event", "kind"],
+            )?,
+            log_lines: counters("log_lines_total", "Log lines read", &["input", "outcome"])?,
+            bans: counters("bans_total", "Bans begun", &["reason"])?,
+            unbans: counters("unbans_total", "Bans ended", &["cause"])?,
+            map_errors: counters("map_errors_total", "What the kernel refused to do", &["map", "operation"])?,
+            evictions: evictions.with_label_values(none),
+            event_to_block,
+            bans_active: gauges("bans_active", "Active bans", &["family"])?,
+            attached: gauges("attached", "1 if the program is attached to the interface", &["interface"])?,
+            attach_mode: gauges("attach_mode", "1 for the mode of the attachment", &["interface", "mode"])?,
+            blocklist_entries: blocklist_entries.with_label_values(none),
+            blocklist_capacity: blocklist_capacity.with_label_values(none),
+            sources_tracked: sources_tracked.with_label_values(none),
+            registry,
+        };
+        metrics.show_zeros(inputs, interfaces);
+        Ok(metrics)
+    }
+
+    fn show_zeros(&self, inputs: &[String], interfaces: &[String]) {
+        for verdict in Verdict::ALL {
+            self.packets.with_label_values(&[verdict.as_str()]);
+            self.bytes.with_label_values(&[verdict.as_str()]);
+        }
+        for (outcome, kind) in Outcome::ALL.iter().flat_map(|outcome| Kind::ALL.map(|kind| (outcome, kind))) {
+            self.auth_events.with_label_values(&[outcome.as_str(), kind.as_str()]);
+        }
+        for (input, outcome) in
+            inputs.iter().flat_map(|input| LineOutcome::ALL.map(|outcome| (input, outcome)))
+        {
+            self.log_lines.with_label_values(&[input.as_str(), outcome.as_str()]);
+        }
+        for interface in interfaces {
+            self.attached.with_label_values(&[interface]);
+        }
+        for reason in Reason::ALL {
+            self.bans.with_label_values(&[reason.as_str()]);
+        }
+        for cause in Unbanned::ALL {
+            self.unbans.with_label_values(&[cause.as_str()]);
+        }
+        for refused in MapOperation::ALL {
+            self.map_errors.with_label_values(&refused.labels());
+        }
+        self.set(Gauges::default());
+    }
+
+    /// Counts an auth event.
+    pub fn heard(&self, outcome: Outcome, kind: Kind, times: u32) {
+        self.auth_events.with_label_values(&[outcome.as_str(), kind.as_str()]).inc_by(u64::from(times));
+    }
+
+    /// The counter of an input's lines of one outcome, to be kept by who counts them.
+    #[must_use]
+    pub fn lines(&self, input: &str, outcome: LineOutcome) -> Counter {
+        self.log_lines.with_label_values(&[input, outcome.as_str()])
+    }
+
+    /// Counts a ban.
+    pub fn banned(&self, reason: Reason) {
+        self.bans.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// Counts a ban's end.
+    pub fn unbanned(&self, cause: Unbanned) {
+        self.unbans.with_label_values(&[cause.as_str()]).inc();
+        if cause == Unbanned::Displaced {
+            self.evictions.inc();
+        }
+    }
+
+    /// Counts something that the kernel refused.
+    pub fn refused(&self, what: MapOperation) {
+        self.map_errors.with_label_values(&what.labels()).inc();
+    }
+
+    /// Notes how long it took from reading a line to the block that it led to.
+    pub fn blocked_after(&self, time: Duration) {
+        self.event_to_block.observe(time.as_secs_f64());
+    }
+
+    /// Notes what the program has counted since it was loaded.
+    pub fn sampled(&self, verdicts: &[VerdictCount; Verdict::ALL.len()]) {
+        for (verdict, count) in Verdict::ALL.iter().zip(verdicts) {
+            raise(&self.packets.with_label_values(&[verdict.as_str()]), count.packets);
+            raise(&self.bytes.with_label_values(&[verdict.as_str()]), count.bytes);
+        }
+    }
+
+    /// Notes what is set, not counted.
+    pub fn set(&self, gauges: Gauges) {
+        let Gauges { ipv4, ipv6, sources_tracked } = gauges;
+        self.bans_active.with_label_values(&["ipv4"]).set(saturated(ipv4));
+        self.bans_active.with_label_values(&["ipv6"]).set(saturated(ipv6));
+        self.blocklist_entries.set(saturated(ipv4 + ipv6));
+        self.sources_tracked.set(saturated(sources_tracked));
+    }
+
+    /// Notes how many sources the blocklist has room for.
+    pub fn set_capacity(&self, sources: usize) {
+        self.blocklist_capacity.set(saturated(sources));
+    }
+
+    /// Notes whether an interface is guarded, and in which mode.
+    pub fn set_attached(&self, interface: &str, mode: &str, attached: bool) {
+        self.attached.with_label_values(&[interface]).set(i64::from(attached));
+        self.attach_mode.with_label_values(&[interface, mode]).set(i64::from(attached));
+    }
+
+    /// Writes everything in Prometheus' text format.
+    ///
+    /// # Errors
+    /// If a metric has no series; there is none.
+    pub fn text(&self) -> prometheus::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+/// The content type of [`Metrics::text`].
+pub(super) const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+const NAMESPACE: &str = "ssh_guard";
+
+/// 25 µs to 1 s: a block is in the kernel within a fraction of a millisecond, unless the machine is busy.
+const LATENCY_BUCKETS: [f64; 14] =
+    [25e-6, 50e-6, 100e-6, 200e-6, 400e-6, 700e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 100e-3, 500e-3, 1.0];
+
+/// Raises a counter to what the kernel has counted.
+fn raise(counter: &Counter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
+}
+
+fn saturated(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(metrics: &Metrics) -> String {
+        String::from_utf8(metrics.text().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_series_is_there_at_zero_from_the_start() {
+        let text = text(&Metrics::new(&["auth".into()], &["eth0".into()]).unwrap());
+        for series in [
+            "ssh_guard_packets_total{verdict=\"blocked\"} 0",
+            "ssh_guard_bytes_total{verdict=\"passed\"} 0",
+            "ssh_guard_auth_events_total{event=\"failure\",kind=\"password\"} 0",
+            "ssh_guard_log_lines_total{input=\"auth\",outcome=\"too-long\"} 0",
+            "ssh_guard_bans_total{reason=\"threshold\"} 0",
+            "ssh_guard_unbans_total{cause=\"expired\"} 0",
+            "ssh_guard_bans_active{family=\"ipv6\"} 0",
+            "ssh_guard_map_errors_total{map=\"blocklist\",operation=\"insert\"} 0",
+            "ssh_guard_event_to_block_seconds_count 0",
+            "ssh_guard_blocklist_evictions_total 0",
+            "ssh_guard_attached{interface=\"eth0\"} 0",
+            "ssh_guard_build_info{version=\"0.1.0\"} 1",
+        ] {
+            assert!(text.lines().any(|line| line == series), "no '{series}' in\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_counted_is_told_once_however_often_it_is_read() {
+        let metrics = Metrics::new(&[], &[]).unwrap();
+        let mut counts = [VerdictCount::default(); Verdict::ALL.len()];
+        counts[Verdict::Blocked as usize] = VerdictCount { packets: 7, bytes: 420 };
+        metrics.sampled(&counts);
+        metrics.sampled(&counts);
+        let text = text(&metrics);
+        assert!(text.contains("ssh_guard_packets_total{verdict=\"blocked\"} 7\n"), "{text}");
+        assert!(text.contains("ssh_guard_bytes_total{verdict=\"blocked\"} 420\n"), "{text}");
+    }
+
+    #[test]
+    fn a_displaced_ban_is_an_eviction() {
+        let metrics = Metrics::new(&[], &[]).unwrap();
+        metrics.unbanned(Unbanned::Displaced);
+        metrics.unbanned(Unbanned::Expired);
+        let text = text(&metrics);
+        assert!(text.contains("ssh_guard_blocklist_evictions_total 1\n"), "{text}");
+        assert!(text.contains("ssh_guard_unbans_total{cause=\"expired\"} 1\n"), "{text}");
+    }
+}
