@@ -1,0 +1,78 @@
+//! What is known about the daemon from outside: written where things happen, read by whoever asks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use prometheus::IntCounter;
+use ssh_guard_common::records::VerdictCount;
+use ssh_guard_common::verdict::Verdict;
+use tokio::sync::watch;
+
+use crate::clock;
+use crate::control::api::{BanCounts, BlocklistStatus, Count, InputStatus, InterfaceStatus, Status};
+use crate::input::Stats;
+use crate::moment::Moment;
+
+/// The last that was written down.
+pub(super) struct Board {
+    pub(super) started: Moment,
+    pub(super) dry_run: bool,
+    pub(super) inputs: Vec<InputNote>,
+    pub(super) bans: watch::Receiver<BanCounts>,
+    pub(super) kernel: watch::Receiver<KernelNote>,
+    pub(super) capacity: u64,
+}
+
+/// An input, as it is shown.
+pub(super) struct InputNote {
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    pub(super) stats: Arc<Stats>,
+    pub(super) understood: IntCounter,
+}
+
+/// What the sampler read from the kernel.
+#[derive(Clone, Default, Debug)]
+pub(super) struct KernelNote {
+    pub(super) interfaces: Vec<InterfaceStatus>,
+    pub(super) verdicts: [VerdictCount; Verdict::ALL.len()],
+}
+
+impl Board {
+    pub(super) fn status(&self) -> Status {
+        let kernel = self.kernel.borrow();
+        let bans = *self.bans.borrow();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime: clock::now().since(self.started).as_secs(),
+            interfaces: kernel.interfaces.clone(),
+            dry_run: self.dry_run,
+            bans,
+            blocklist: BlocklistStatus { entries: bans.ipv4 + bans.ipv6, capacity: self.capacity },
+            verdicts: verdicts(&kernel.verdicts),
+            inputs: self.inputs.iter().map(InputNote::status).collect(),
+        }
+    }
+}
+
+impl InputNote {
+    fn status(&self) -> InputStatus {
+        InputStatus {
+            name: self.name.clone(),
+            kind: self.kind.to_owned(),
+            lines: self.stats.lines(),
+            understood: self.understood.get(),
+            lag_seconds: self.stats.lag(clock::now()).as_secs_f64(),
+            error: self.stats.fault(),
+        }
+    }
+}
+
+fn verdicts(counts: &[VerdictCount; Verdict::ALL.len()]) -> BTreeMap<String, Count> {
+    let count = |count: &VerdictCount| Count { packets: count.packets, bytes: count.bytes };
+    Verdict::ALL
+        .iter()
+        .zip(counts)
+        .map(|(verdict, counted)| (verdict.as_str().to_owned(), count(counted)))
+        .collect()
+}

@@ -1,0 +1,230 @@
+//! The guard: the one task that owns who is banned, and the only writer of the maps.
+//!
+//! It waits for three things: a command from the control socket, a batch of auth events from an input, and the next
+//! end of a ban or of an entry of the allowlist. Commands come first: an operator must get through to it while a
+//! flood keeps the inputs busy.
+//!
+//! Within one ban the kernel is written first, then the ledger, then the log. If the kernel refuses, nothing else has
+//! happened.
+
+mod answers;
+mod orders;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ssh_guard_common::records::Settings;
+use ssh_guard_common::source::{Source, SourceMask};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::command::Command;
+use super::intake::Heard;
+use crate::allowlist::{Allowlist, Covered};
+use crate::ban::Ban;
+use crate::clock;
+use crate::control::api::BanCounts;
+use crate::fault::{Exit, Fault};
+use crate::kernel;
+use crate::ledger::Ledger;
+use crate::moment::Moment;
+use crate::network::Network;
+use crate::observe::{Gauges, MapOperation, Metrics, Unbanned};
+use crate::policy::bannable::Protected;
+use crate::policy::{Policy, Standing};
+
+/// All mutable state of the daemon.
+pub(super) struct Guard {
+    pub(super) policy: Policy,
+    pub(super) ledger: Ledger,
+    pub(super) allowlist: Allowlist,
+    /// What is never banned.
+    pub(super) protected: Protected,
+    /// How much of an address makes a source.
+    pub(super) mask: SourceMask,
+    pub(super) maps: Maps,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) bans: watch::Sender<BanCounts>,
+}
+
+/// What the guard writes in the kernel.
+pub(super) struct Maps {
+    pub(super) blocklist: kernel::Blocklist,
+    pub(super) allowlist: kernel::Allowlist,
+    pub(super) settings: kernel::SettingsMap,
+    pub(super) clock: kernel::KernelClock,
+}
+
+/// What comes in to the guard.
+pub(super) struct Mailbox {
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) events: mpsc::Receiver<Vec<Heard>>,
+}
+
+impl Guard {
+    /// Works until `stop` is cancelled and every event that was heard before is judged.
+    pub(super) async fn run(mut self, mut mailbox: Mailbox, stop: CancellationToken) {
+        loop {
+            let next = self.expire(clock::now());
+            let sleep = tokio::time::sleep(next.map_or(IDLE, |next| next.since(clock::now()).min(IDLE)));
+            tokio::select! {
+                biased;
+                Some(command) = mailbox.commands.recv() => self.obey(command),
+                Some(batch) = mailbox.events.recv() => self.judge(batch),
+                () = stop.cancelled() => break,
+                () = sleep => {}
+            }
+        }
+        mailbox.events.close();
+        while let Some(batch) = mailbox.events.recv().await {
+            self.judge(batch);
+        }
+        debug!(bans = self.ledger.len(), "the guard has ended; its blocks stay in force until their ends");
+    }
+
+    fn judge(&mut self, batch: Vec<Heard>) {
+        for heard in batch {
+            self.hear(&heard);
+        }
+        self.publish();
+    }
+
+    /// Takes one auth event, and bans its source if that is called for.
+    fn hear(&mut self, heard: &Heard) {
+        let Heard { event, read_at } = heard;
+        self.metrics.heard(event.outcome, event.kind, event.count.get());
+        let Some(address) = event.address else { return };
+        let source = self.mask.apply(address.into());
+        let prefix = self.mask.prefix_of(source);
+        // What an event in a backlog is worth was decided when it was written, not when it is read at last; that
+        // time is not vouched for, so the time of reading it is.
+        let now = *read_at;
+        let standing = self.standing(source, prefix, now);
+        let judgement = self.policy.observe(event, source, now, standing);
+        debug!(
+            %source,
+            outcome = event.outcome.as_str(),
+            kind = event.kind.as_str(),
+            user = event.user.as_deref(),
+            weight = judgement.weight,
+            score = judgement.score,
+            "auth event"
+        );
+        let Some(decision) = judgement.ban else { return };
+        let score = decision.score;
+        match self.ban(&decision.into_ban(prefix, clock::now())) {
+            Ok(ban) => {
+                self.metrics.blocked_after(clock::now().since(*read_at));
+                self.policy.punish(&ban);
+                let seconds = ban.until.since(ban.since).as_secs();
+                info!(source = %ban.network(), score, seconds, rule = &*ban.rule, "banned");
+            }
+            Err(fault) => warn!(%source, error = fault.told(), "not banned"),
+        }
+    }
+
+    fn standing(&self, source: Source, prefix: u8, now: Moment) -> Standing {
+        if self.ledger.is_banned(source, now) {
+            return Standing::Banned;
+        }
+        let exempt = self.protected.why_not(&Network::new(source, prefix)).is_some()
+            || self.allowlist.covers(source, prefix) == Covered::Whole;
+        if exempt { Standing::Exempt } else { Standing::Judged }
+    }
+
+    /// Puts a ban in force: in the kernel, then in the ledger.
+    fn ban(&mut self, ban: &Ban) -> Result<Ban, Fault> {
+        let refused = |refused: crate::ledger::Refused| Fault::new(Exit::Failure, refused.to_string());
+        let plan = self.ledger.plan(ban, clock::now()).map_err(refused)?;
+        let ban = plan.ban.clone();
+        // The map has room for some more than the ledger: if the kernel refuses, nobody has been let in for nothing.
+        self.block(&ban)?;
+        if let Some(displaced) = plan.displaces {
+            if let Err(fault) = self.unblock(displaced) {
+                warn!(source = %displaced, error = fault.told(), "a block that made room stays in the kernel");
+            }
+            self.metrics.unbanned(Unbanned::Displaced);
+            warn!(source = %displaced, "the blocklist is full: the ban that ends first made room");
+        }
+        self.ledger.commit(plan);
+        self.metrics.banned(ban.reason);
+        Ok(ban)
+    }
+
+    /// Writes a ban's block into the kernel.
+    fn block(&mut self, ban: &Ban) -> Result<(), Fault> {
+        let overlaps = self.allowlist.covers(ban.source, ban.prefix) == Covered::Part;
+        let until = self.maps.clock.ticks_at(Some(ban.until));
+        let written = self
+            .maps
+            .settings
+            .put_to_use(Settings::BLOCKLIST, true)
+            .and_then(|()| self.maps.blocklist.block(ban.source, until, overlaps));
+        written.inspect_err(|_| self.metrics.refused(MapOperation::Block))
+    }
+
+    fn unblock(&mut self, source: Source) -> Result<(), Fault> {
+        self.maps.blocklist.unblock(source).inspect_err(|_| self.metrics.refused(MapOperation::Unblock))
+    }
+
+    /// Ends a ban: in the kernel, then in the ledger.
+    fn lift(&mut self, source: Source, cause: Unbanned) -> Result<Option<Ban>, Fault> {
+        self.unblock(source)?;
+        let lifted = self.ledger.remove(source);
+        if lifted.is_some() {
+            self.metrics.unbanned(cause);
+        }
+        Ok(lifted)
+    }
+
+    /// Ends what is over, a bounded part of it at a time, and says when there is more to end. The program has let
+    /// these sources in by itself already; this makes room.
+    fn expire(&mut self, now: Moment) -> Option<Moment> {
+        let expired = self.ledger.expire(now);
+        for ban in &expired.bans {
+            if let Err(fault) = self.unblock(ban.source) {
+                warn!(source = %ban.network(), error = fault.told(), "a block that is over stays in the kernel");
+            }
+            self.metrics.unbanned(Unbanned::Expired);
+            info!(source = %ban.network(), "the ban is over");
+        }
+        for network in self.allowlist.expire(now) {
+            if let Err(fault) = self.maps.allowlist.disallow(network) {
+                self.metrics.refused(MapOperation::Disallow);
+                warn!(%network, error = fault.told(), "an entry of the allowlist that is over stays in the kernel");
+            }
+            info!(%network, "is no longer in the allowlist: its time is over");
+        }
+        let forgotten = self.policy.expire(now);
+        if !expired.bans.is_empty() {
+            self.publish();
+        }
+        let again = (forgotten > 0).then(|| now.plus(SWEEP_PAUSE));
+        [expired.next, self.allowlist.next_end(), again].into_iter().flatten().min()
+    }
+
+    /// Shows the counts, and has the program leave out maps that hold nothing.
+    fn publish(&mut self) {
+        for (map, used) in [
+            (Settings::BLOCKLIST, !self.ledger.is_empty()),
+            (Settings::ALLOWLIST, !self.allowlist.is_empty()),
+        ] {
+            if let Err(fault) = self.maps.settings.put_to_use(map, used) {
+                warn!(error = fault.told(), "the program keeps asking a map that holds nothing");
+            }
+        }
+        let counts = self.ledger.counts();
+        self.metrics.set(Gauges {
+            ipv4: counts.ipv4,
+            ipv6: counts.ipv6,
+            sources_tracked: self.policy.sources_tracked(),
+        });
+        self.bans.send_replace(BanCounts { ipv4: counts.ipv4 as u64, ipv6: counts.ipv6 as u64 });
+    }
+}
+
+/// How long the guard sleeps when nothing ends.
+const IDLE: Duration = Duration::from_mins(1);
+/// How long it leaves others to work between two sweeps through what it remembers.
+const SWEEP_PAUSE: Duration = Duration::from_millis(100);

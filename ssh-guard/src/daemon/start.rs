@@ -1,0 +1,235 @@
+//! Builds the daemon. What can fail without a trace comes first, the interface last.
+
+use std::sync::{Arc, Mutex};
+
+use ssh_guard_common::records::Settings as MapSettings;
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+use super::Stage;
+use super::board::{Board, InputNote, KernelNote};
+use super::command::Counter;
+use super::guard::{Guard, Mailbox, Maps};
+use super::intake::Intake;
+use super::sampler::Sampling;
+use crate::allowlist::Allowlist;
+use crate::config::Settings;
+use crate::config::settings::InputKind;
+use crate::control;
+use crate::control::api::{BanCounts, InterfaceStatus};
+use crate::fault::{Exit, Fault};
+use crate::input::{self, Choice, Origin, Spec, Stats};
+use crate::interface::{Interface, Network};
+use crate::kernel::{self, Attachment, Capacities, Loaded, Pins, Programs};
+use crate::ledger::Ledger;
+use crate::network;
+use crate::observe::{self, LineOutcome, Metrics};
+use crate::policy::Policy;
+use crate::policy::bannable::Protected;
+use crate::{clock, inputs};
+
+/// The tasks, in the order in which they end.
+pub(super) struct Stages {
+    pub(super) inputs: Stage,
+    pub(super) guard: Stage,
+    pub(super) answering: Stage,
+    /// Keeps the programs, and the lock on the pins.
+    _loaded: (aya::Ebpf, Pins),
+}
+
+/// Starts everything.
+pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
+    let network = Network::survey().await?;
+    let interfaces = network.choose(&settings.guard.interfaces)?;
+    let names: Vec<String> = interfaces.iter().map(|interface| interface.name.clone()).collect();
+    let chosen = inputs::choose(&settings).await?;
+    inputs::announce(&settings, &chosen).await;
+    let input_names: Vec<String> = settings.inputs.iter().map(|input| input.name.clone()).collect();
+    let metrics = Metrics::new(&input_names, &names)
+        .map_err(|error| Fault::new(Exit::Failure, "cannot set up the metrics").because(error))?;
+    let metrics = Arc::new(metrics);
+
+    let pins = Pins::prepare(&settings.guard.pin_path)?;
+    let mut loaded = kernel::load(&programs(&settings))?;
+    let allowlist = allow(&settings, &mut loaded)?;
+    let socket = control::listen(&settings.control.socket, &settings.control.group)?;
+    let http = observe::listen(settings.listen).await?;
+    attach(&mut loaded, &interfaces, &settings, &pins)?;
+
+    let Loaded {
+        ebpf, blocklist, allowlist: allowed, settings: switches, sampler, clock, program_id, ..
+    } = loaded;
+    let capacity = settings.limits.blocklist.get();
+    metrics.set_capacity(capacity as usize);
+    let (bans, bans_seen) = watch::channel(BanCounts::default());
+    let note = KernelNote {
+        interfaces: interfaces.iter().map(|one| attached(one, &settings)).collect(),
+        ..KernelNote::default()
+    };
+    let (kernel_note, kernel_seen) = watch::channel(note);
+    let (to_guard, events) = mpsc::channel(BATCHES);
+    let (orders, commands) = mpsc::channel(COMMANDS);
+    let sampler = Arc::new(Mutex::new(sampler));
+
+    let guard = Guard {
+        policy: Policy::new(settings.rules()),
+        ledger: Ledger::new(capacity as usize),
+        allowlist,
+        protected: Protected { own: network.addresses, gateways: network.gateways },
+        mask: settings.guard.mask(),
+        maps: Maps { blocklist, allowlist: allowed, settings: switches, clock },
+        metrics: Arc::clone(&metrics),
+        bans,
+    };
+    let mut reading = Stage::new("inputs");
+    let mut input_notes = Vec::new();
+    for (input, Choice { origin, .. }) in settings.inputs.iter().zip(chosen) {
+        let stats = Arc::new(Stats::default());
+        let bare = matches!(input.kind, InputKind::File { bare: true, .. });
+        let intake =
+            Intake::new(&input.name, input.parser, bare, &metrics, Arc::clone(&stats), to_guard.clone());
+        input_notes.push(InputNote {
+            name: input.name.clone(),
+            kind: match origin {
+                Origin::File(_) => "file",
+                Origin::Journal(_) => "journal",
+            },
+            stats: Arc::clone(&stats),
+            understood: metrics.lines(&input.name, LineOutcome::Understood),
+        });
+        let line_bytes = settings.limits.line_bytes.get();
+        let spec = Spec { name: input.name.clone(), origin, line_bytes };
+        reading.spawn(|stop| input::follow(spec, intake, stats, stop));
+    }
+    let mut guarding = Stage::new("guard");
+    guarding.spawn(|stop| guard.run(Mailbox { commands, events }, stop));
+    let mut answering = Stage::new("control and metrics");
+    let sampling = Sampling {
+        sampler: Arc::clone(&sampler),
+        interfaces,
+        mode: settings.guard.mode,
+        program: program_id,
+        metrics: Arc::clone(&metrics),
+        note: kernel_note,
+    };
+    answering.spawn(|stop| sampling.run(stop));
+    let board = Board {
+        started: clock::now(),
+        dry_run: settings.guard.dry_run,
+        inputs: input_notes,
+        bans: bans_seen,
+        kernel: kernel_seen,
+        capacity: u64::from(capacity),
+    };
+    let counter = Arc::new(Counter { board, sampler, guard: orders });
+    answering.spawn(|stop| socket.answer(counter, stop));
+    answering.spawn(|stop| observe::answer(http, metrics, stop));
+    Ok(Stages { inputs: reading, guard: guarding, answering, _loaded: (ebpf, pins) })
+}
+
+/// Batches of auth events that may wait for the guard; then the inputs wait, and what they have not read lies in the
+/// file or the journal.
+const BATCHES: usize = 64;
+/// Commands that may wait for the guard; then the control socket waits.
+const COMMANDS: usize = 64;
+/// Networks that the allowlist holds, those that are added while the daemon runs included.
+const ALLOWLIST_CAPACITY: u32 = 1 << 20;
+
+/// What is loaded for a configuration.
+pub(crate) fn programs(settings: &Settings) -> Programs {
+    let blocklist = settings.limits.blocklist.get();
+    Programs {
+        ports: settings.guard.ports.as_slice().iter().map(|port| port.get()).collect(),
+        mask: settings.guard.mask(),
+        dry_run: settings.guard.dry_run,
+        capacities: Capacities {
+            // Blocks that are over are removed a moment after their ends, so the map is somewhat larger than the
+            // ledger, which is what decides that the blocklist is full.
+            blocklist: blocklist + blocklist / 16,
+            allowlist: ALLOWLIST_CAPACITY,
+            sources: settings.limits.sources.get(),
+        },
+    }
+}
+
+/// Writes the configured allowlist into the kernel, before the program sees the first packet.
+fn allow(settings: &Settings, loaded: &mut Loaded) -> Result<Allowlist, Fault> {
+    let mut allowlist = Allowlist::new();
+    for network in settings.allow.iter().copied().map(network::Network::from) {
+        loaded.allowlist.allow(network, loaded.clock.ticks_at(None))?;
+        allowlist.add(network, None);
+    }
+    loaded.settings.put_to_use(MapSettings::ALLOWLIST, !allowlist.is_empty())?;
+    Ok(allowlist)
+}
+
+/// Attaches the program to all interfaces, or to none: what was attached here is taken back if a later one fails.
+fn attach(
+    loaded: &mut Loaded,
+    interfaces: &[Interface],
+    settings: &Settings,
+    pins: &Pins,
+) -> Result<(), Fault> {
+    let mut new = Vec::new();
+    let attached =
+        attach_each(loaded, interfaces, settings, pins, &mut new).and_then(|()| loaded.keep_maps(pins));
+    if let Err(fault) = attached {
+        return Err(new.into_iter().filter_map(|index| pins.detach(index).err()).fold(fault, Fault::and));
+    }
+    let guarded: Vec<u32> = interfaces.iter().map(|interface| interface.index).collect();
+    for index in pins.detach_others(&guarded)? {
+        warn!(
+            index,
+            "an interface that an earlier daemon guarded is guarded no longer: it is not configured"
+        );
+    }
+    if settings.guard.dry_run {
+        warn!("dry run: packets are judged and counted, and none is dropped");
+    }
+    Ok(())
+}
+
+/// Notes in `new` the interfaces that nothing was attached to before.
+fn attach_each(
+    loaded: &mut Loaded,
+    interfaces: &[Interface],
+    settings: &Settings,
+    pins: &Pins,
+    new: &mut Vec<u32>,
+) -> Result<(), Fault> {
+    let mode = settings.guard.mode;
+    let pinned = |interface: &&Interface| pins.link(interface.index).exists();
+    // Another's program is in the way of a new link, not of a pinned one: what fails should fail before an earlier
+    // daemon's program and its bans are gone.
+    let (earlier, fresh): (Vec<_>, Vec<_>) = interfaces.iter().partition(pinned);
+    for interface in fresh.into_iter().chain(earlier) {
+        let name = interface.name.as_str();
+        match loaded.attach(interface, mode, pins)? {
+            Attachment::New => {
+                new.push(interface.index);
+                info!(interface = name, mode = mode.as_str(), "attached");
+            }
+            Attachment::Replaced => {
+                warn!(
+                    interface = name,
+                    "took the place of an earlier daemon's program; its bans are forgotten"
+                );
+            }
+            Attachment::Remade => warn!(
+                interface = name,
+                mode = mode.as_str(),
+                "took the place of an earlier daemon's program, in another mode; its bans are forgotten"
+            ),
+        }
+    }
+    Ok(())
+}
+
+fn attached(interface: &Interface, settings: &Settings) -> InterfaceStatus {
+    InterfaceStatus {
+        name: interface.name.clone(),
+        mode: settings.guard.mode.as_str().to_owned(),
+        attached: true,
+        degraded: None,
+    }
+}
