@@ -1,0 +1,125 @@
+//! The command line: one verb a file.
+//!
+//! Exit codes: 0; 1 failure; 2 usage; 69 no daemon answers; 77 not permitted; 78 configuration.
+
+mod allow;
+mod ban;
+mod bans;
+mod check;
+pub mod config;
+mod explain;
+mod output;
+mod run;
+mod sources;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+use crate::control::Client;
+use crate::fault::{Exit, Fault};
+
+/// Drops the packets of sources that fail to log in over SSH, where they cost least: in the network driver
+///
+/// A daemon (`ssh-guard run`) reads sshd's log and keeps the blocklist; all other verbs ask it, or look by themselves.
+#[derive(Parser, Debug)]
+#[command(name = "ssh-guard", version, propagate_version = true, after_long_help = EXAMPLES)]
+pub struct CommandLine {
+    /// The configuration [default: /etc/ssh-guard/config.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The daemon's control socket [default: what the configuration says]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Guard: attach to the interfaces, read the logs, ban
+    Run(run::Run),
+    /// How the daemon is, and what it has counted
+    Status(status::Status),
+    /// Who is banned, why, and until when
+    Bans(bans::Bans),
+    /// What each source sent to guarded ports and was let through
+    Sources(sources::Sources),
+    /// Ban addresses by hand
+    Ban(ban::Ban),
+    /// Lift bans, and clear the scores that led to them
+    Unban(ban::Unban),
+    /// Never drop packets of these networks, or no longer
+    Allow(allow::Allow),
+    /// What each log line is understood as, and the weight it adds
+    Explain(explain::Explain),
+    /// Whether the configuration, the kernel, the interfaces and the inputs are as they should be
+    Check(check::Check),
+    /// Print or check the configuration
+    #[command(subcommand)]
+    Config(config::ConfigVerb),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ssh-guard check                          whether everything is there
+  ssh-guard run --dry-run                  judge and count, drop nothing
+  ssh-guard ban 203.0.113.7 --for 1h       drop its packets for an hour
+  ssh-guard explain /var/log/auth.log      what the log is understood as
+
+Exit codes: 0; 1 failure; 2 usage; 69 no daemon answers; 77 not permitted; 78 configuration";
+
+impl CommandLine {
+    /// Does what the command line says; what fails is told on standard error.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let done = match tokio::runtime::Runtime::new() {
+            Ok(runtime) => runtime.block_on(self.act()),
+            Err(error) => Err(Fault::new(Exit::Failure, "cannot start").because(error)),
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(fault) => {
+                output::to_stderr(&fault.report());
+                fault.exit().into()
+            }
+        }
+    }
+
+    async fn act(self) -> Result<(), Fault> {
+        let Self { config, socket, verb } = self;
+        let daemon = || -> Result<Client, Fault> {
+            match &socket {
+                Some(socket) => Ok(Client::new(socket)),
+                None => Ok(Client::new(&Config::load(config.as_deref())?.1.control.socket)),
+            }
+        };
+        match verb {
+            Verb::Run(run) => run.act(config.as_deref(), socket).await,
+            Verb::Status(status) => status.act(&daemon()?).await,
+            Verb::Bans(bans) => bans.act(&daemon()?).await,
+            Verb::Sources(sources) => sources.act(&daemon()?).await,
+            Verb::Ban(ban) => ban.act(&daemon()?).await,
+            Verb::Unban(unban) => unban.act(&daemon()?).await,
+            Verb::Allow(allow) => allow.act(&daemon()?).await,
+            Verb::Explain(explain) => explain.act(config.as_deref()),
+            Verb::Check(check) => check.act(config.as_deref(), socket).await,
+            Verb::Config(verb) => config::run(verb, config.as_deref(), &mut std::io::stdout().lock()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+}

@@ -1,0 +1,86 @@
+//! Writes what a verb has to say.
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+use crate::fault::{Exit, Fault};
+
+/// Writes text to standard output. Whoever reads no further has seen enough.
+pub(super) fn to_stdout(text: &str) -> Result<(), Fault> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Fault::new(Exit::Failure, "cannot write the output").because(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes text to standard error, the last place to complain; if that is closed too, nobody listens.
+pub(super) fn to_stderr(text: &str) {
+    let _nobody_listens = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Writes an answer as JSON, or else as `text` makes it.
+pub(super) fn answer<A: Serialize>(
+    answer: &A,
+    json: bool,
+    text: impl FnOnce(&A) -> String,
+) -> Result<(), Fault> {
+    if !json {
+        return to_stdout(&text(answer));
+    }
+    let text = serde_json::to_string_pretty(answer)
+        .map_err(|error| Fault::new(Exit::Failure, "cannot write the output").because(error))?;
+    to_stdout(&(text + "\n"))
+}
+
+/// The text with what would command a terminal, or end the line, written as an escape.
+fn harmless(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { safe.extend(c.escape_default()) } else { safe.push(c) }
+    }
+    safe
+}
+
+/// Lays rows out in columns as wide as they must be; the first row is the head. Columns of numbers are told by their
+/// heads, which start with a space, and stand to the right.
+pub(super) fn table(rows: &[Vec<String>]) -> String {
+    let shown = |row: &Vec<String>| row.iter().map(|cell| harmless(cell)).collect::<Vec<_>>();
+    let rows: Vec<_> = rows.iter().map(shown).collect();
+    let Some(head) = rows.first() else { return String::new() };
+    let width = |column: usize| rows.iter().map(|row| row[column].trim().chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let mut text = String::new();
+    for row in &rows {
+        let cells = row.iter().zip(&widths).zip(head).map(|((cell, width), head)| {
+            let (cell, width) = (cell.trim(), *width);
+            if head.starts_with(' ') { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        });
+        let line = cells.collect::<Vec<_>>().join("  ");
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell_and_numbers_stand_to_the_right() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let rows = [row(["SOURCE", " HITS", "REASON"]), row(["192.0.2.1", "7", "threshold"])];
+        assert_eq!(table(&rows), "SOURCE     HITS  REASON\n192.0.2.1     7  threshold\n");
+        assert_eq!(table(&[]), "");
+    }
+
+    #[test]
+    fn a_cell_commands_no_terminal_and_ends_no_line() {
+        let rows = [vec!["RULE".to_owned()], vec!["too\nnosy\u{1b}[31m ü".to_owned()]];
+        assert_eq!(table(&rows), "RULE\ntoo\\nnosy\\u{1b}[31m ü\n");
+    }
+}

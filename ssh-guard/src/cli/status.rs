@@ -1,0 +1,68 @@
+//! `ssh-guard status`: how the daemon is.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::output::{answer, table};
+use crate::config::duration;
+use crate::control::{Client, api};
+use crate::fault::Fault;
+
+#[derive(Args, Debug)]
+pub(super) struct Status {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    pub(super) async fn act(self, daemon: &Client) -> Result<(), Fault> {
+        let status: api::Status = daemon.get("/v1/status").await?;
+        answer(&status, self.json, text)
+    }
+}
+
+fn text(status: &api::Status) -> String {
+    let mut text = format!(
+        "ssh-guard {}, up {}{}\n\n",
+        status.version,
+        duration::to_text(Duration::from_secs(status.uptime)),
+        if status.dry_run { ", dry run: nothing is dropped" } else { "" },
+    );
+    let mut rows = vec![row(["INTERFACE", "MODE", "STATE"])];
+    rows.extend(status.interfaces.iter().map(|interface| {
+        let state =
+            interface.degraded.as_ref().map_or("attached".to_owned(), |why| format!("DEGRADED: {why}"));
+        row([&interface.name, &interface.mode, &state])
+    }));
+    rows.push(row(["", "", ""]));
+    text.push_str(&table(&rows));
+
+    let mut rows = vec![row(["VERDICT", " PACKETS", " BYTES"])];
+    rows.extend(
+        status
+            .verdicts
+            .iter()
+            .map(|(verdict, count)| row([verdict, &count.packets.to_string(), &count.bytes.to_string()])),
+    );
+    rows.push(row(["", "", ""]));
+    text.push_str(&table(&rows));
+
+    let mut rows = vec![row(["INPUT", "KIND", " LINES", " UNDERSTOOD", "STATE"])];
+    rows.extend(status.inputs.iter().map(|input| {
+        let state = input.error.as_ref().map_or("reading".to_owned(), |why| format!("ERROR: {why}"));
+        row([&input.name, &input.kind, &input.lines.to_string(), &input.understood.to_string(), &state])
+    }));
+    text.push_str(&table(&rows));
+    let bans = status.bans;
+    let capacity = status.blocklist.capacity;
+    writeln!(text, "\nbans: {} IPv4, {} IPv6; room for {capacity}", bans.ipv4, bans.ipv6)
+        .expect("a string takes all");
+    text
+}
+
+fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}
