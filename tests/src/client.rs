@@ -1,0 +1,189 @@
+//! Clients that log in for real, from an address of their own.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+
+use crate::netns::Namespace;
+use crate::process::Process;
+use crate::skip::find_program;
+use crate::wait::PATIENCE;
+
+/// Somebody at one address of a client namespace, who speaks to the server.
+#[derive(Debug)]
+pub struct Client<'lab> {
+    namespace: &'lab Namespace,
+    address: IpAddr,
+    server: IpAddr,
+}
+
+/// How an attempt to log in ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Login {
+    /// The server accepted it, and the command wrote this.
+    Accepted(String),
+    /// The server refused the password or the key.
+    Denied,
+    /// The server did not answer in time.
+    TimedOut,
+    /// Something else, with what ssh said.
+    Failed(String),
+}
+
+/// How a TCP connect ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Connect {
+    /// The server accepted it.
+    Open,
+    /// The server answered that nobody listens.
+    Refused,
+    /// Nothing came back in time.
+    TimedOut,
+}
+
+impl<'lab> Client<'lab> {
+    pub(crate) fn new(namespace: &'lab Namespace, address: IpAddr, server: IpAddr) -> Self {
+        Self { namespace, address, server }
+    }
+
+    /// The address it speaks from.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Tries one wrong password.
+    #[must_use]
+    pub fn fail_password(&self, user: &str) -> Login {
+        self.login_with_password(user, "wrong horse")
+    }
+
+    /// Tries one password, and runs `echo welcome` when it is the right one.
+    #[must_use]
+    pub fn login_with_password(&self, user: &str, password: &str) -> Login {
+        let mut command = Command::new(find_program("sshpass").expect("sshpass is installed"));
+        command.args(["-p", password]).arg(find_program("ssh").expect("ssh is installed"));
+        command.args(["-o", "PubkeyAuthentication=no", "-o", "PreferredAuthentications=password"]);
+        self.finish_ssh(command, user, "echo welcome")
+    }
+
+    /// Logs in with a private key, and runs `script`.
+    #[must_use]
+    pub fn login_with_key(&self, user: &str, key: &Path, script: &str) -> Login {
+        let mut command = with_key(key);
+        command.arg("-n");
+        self.finish_ssh(command, user, script)
+    }
+
+    /// Logs in with a private key and stays.
+    ///
+    /// # Panics
+    /// When the login does not succeed.
+    #[must_use]
+    pub fn hold_session(&self, user: &str, key: &Path) -> HeldSession {
+        let mut command = with_key(key);
+        self.add_destination(&mut command, user);
+        command.arg("echo open; while read -r line; do echo \"heard $line\"; done");
+        let mut process = self.namespace.start(command);
+        process.wait_for_output("open", PATIENCE);
+        HeldSession { process }
+    }
+
+    /// Opens a TCP connection to a port of the server, and says how that went; it is closed at once.
+    ///
+    /// # Panics
+    /// On any error but a refusal or a timeout.
+    #[must_use]
+    pub fn connect(&self, port: u16, within: Duration) -> Connect {
+        match self.open(port, within) {
+            Ok(_) => Connect::Open,
+            Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => Connect::Refused,
+            Err(why) if why.kind() == io::ErrorKind::TimedOut => Connect::TimedOut,
+            Err(why) => panic!("cannot connect from '{}': {why}", self.address),
+        }
+    }
+
+    /// Opens a TCP connection to a port of the server.
+    ///
+    /// # Errors
+    /// Those of connect(2).
+    pub fn open(&self, port: u16, within: Duration) -> io::Result<TcpStream> {
+        self.namespace.within(|| {
+            let socket = Socket::new(Domain::for_address((self.address, 0).into()), Type::STREAM, None)?;
+            socket.bind(&SocketAddr::new(self.address, 0).into())?;
+            socket.connect_timeout(&SocketAddr::new(self.server, port).into(), within)?;
+            Ok(socket.into())
+        })
+    }
+
+    fn finish_ssh(&self, mut command: Command, user: &str, script: &str) -> Login {
+        self.add_destination(&mut command, user);
+        command.arg(script);
+        let output = self.namespace.within(|| command.output()).expect("ssh starts");
+        Login::of(&output)
+    }
+
+    fn add_destination(&self, command: &mut Command, user: &str) {
+        command.args(["-F", "none", "-b", &self.address.to_string(), "-l", user]);
+        for option in OPTIONS {
+            command.args(["-o", option]);
+        }
+        command.arg(self.server.to_string());
+    }
+}
+
+impl Login {
+    fn of(output: &Output) -> Self {
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() {
+            Self::Accepted(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else if said.contains("Permission denied") {
+            Self::Denied
+        } else if said.contains("timed out") {
+            Self::TimedOut
+        } else {
+            Self::Failed(format!("{}: {said}", output.status))
+        }
+    }
+}
+
+/// An open session whose far end repeats what it is told.
+#[derive(Debug)]
+pub struct HeldSession {
+    process: Process,
+}
+
+impl HeldSession {
+    /// Tells whether the far end repeats `word` in time; `word` must be a new one each time.
+    #[must_use]
+    pub fn echoes(&mut self, word: &str, within: Duration) -> bool {
+        let heard = format!("heard {word}\n");
+        self.process.write_line(word).is_ok()
+            && crate::wait::poll(within, || self.process.output().contains(&heard).then_some(())).is_some()
+    }
+
+    /// Tells whether ssh has given up.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.has_ended()
+    }
+}
+
+fn with_key(key: &Path) -> Command {
+    let mut command = Command::new(find_program("ssh").expect("ssh is installed"));
+    command.args(["-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-i"]).arg(key);
+    command
+}
+
+const OPTIONS: [&str; 7] = [
+    "ConnectTimeout=3",
+    "GlobalKnownHostsFile=/dev/null",
+    "IdentityAgent=none",
+    "LogLevel=ERROR",
+    "NumberOfPasswordPrompts=1",
+    "StrictHostKeyChecking=no",
+    "UserKnownHostsFile=/dev/null",
+];

@@ -1,0 +1,150 @@
+//! The programs in the kernel, run on single frames without a network.
+
+use aya::TestRunOptions;
+use aya::programs::{TestRun as _, Xdp};
+use ssh_guard::kernel::{Capacities, Loaded, Programs as Load, load};
+use ssh_guard_common::names;
+use ssh_guard_common::records::{Settings, VerdictCount};
+use ssh_guard_common::source::{Source, SourceMask};
+use ssh_guard_common::time::{NEVER, Ticks};
+use ssh_guard_common::verdict::Verdict;
+
+/// Both programs and maps of their own, attached to nothing.
+pub struct Programs {
+    /// What the daemon holds as well.
+    pub loaded: Loaded,
+}
+
+/// One of the two programs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Which {
+    /// For packets of one buffer.
+    Plain,
+    /// For packets of several; where the kernel has none (before 5.18), the other one again.
+    Frags,
+}
+
+/// What a program does with a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Hands it on.
+    Pass,
+    /// Throws it away.
+    Drop,
+}
+
+impl Which {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Plain, Self::Frags];
+}
+
+impl Programs {
+    /// Loads the programs: port 22, whole IPv4 addresses and /64.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(&[22], SourceMask::new(32, 64), false)
+    }
+
+    /// Loads the programs for these ports and masks.
+    ///
+    /// # Panics
+    /// When the kernel refuses them.
+    #[must_use]
+    pub fn with(ports: &[u16], mask: SourceMask, dry_run: bool) -> Self {
+        let capacities = Capacities { blocklist: 64, allowlist: 64, sources: 1024 };
+        let mut loaded =
+            load(&Load { ports: ports.to_vec(), mask, dry_run, capacities }).expect("programs load");
+        if loaded.program_name() != names::PROGRAM {
+            xdp(&mut loaded, Which::Plain).load().expect("the program for one buffer loads as well");
+        }
+        Self { loaded }
+    }
+
+    /// Blocks a source without an end.
+    pub fn block(&mut self, source: &str) {
+        self.block_until(source, NEVER, false);
+    }
+
+    /// Blocks a source.
+    ///
+    /// # Panics
+    /// When the kernel refuses it.
+    pub fn block_until(&mut self, source: &str, until: Ticks, overlaps: bool) {
+        self.loaded.settings.put_to_use(Settings::BLOCKLIST, true).expect("the map is put to use");
+        self.loaded.blocklist.block(source_of(source), until, overlaps).expect("the source is blocked");
+    }
+
+    /// Allows an address.
+    ///
+    /// # Panics
+    /// When the kernel refuses it.
+    pub fn allow_until(&mut self, address: &str, until: Ticks) {
+        let address = source_of(address);
+        let network = ssh_guard::network::Network::new(address, if address.is_v4() { 32 } else { 128 });
+        self.loaded.settings.put_to_use(Settings::ALLOWLIST, true).expect("the map is put to use");
+        self.loaded.allowlist.allow(network, until).expect("the address is allowed");
+    }
+
+    /// Runs a program on a frame.
+    ///
+    /// # Panics
+    /// When the kernel does not run it, or the program does anything but pass or drop.
+    pub fn run(&mut self, which: Which, frame: &[u8]) -> Action {
+        let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
+        let result = xdp(&mut self.loaded, which).test_run(options);
+        match result.unwrap_or_else(|why| panic!("{which:?}, {} bytes: {why}", frame.len())).return_value {
+            XDP_DROP => Action::Drop,
+            XDP_PASS => Action::Pass,
+            other => panic!("{which:?} returned {other}"),
+        }
+    }
+
+    /// Runs a program on a frame, and tells what it counted in doing so: packets and bytes of each verdict.
+    ///
+    /// # Panics
+    /// As [`Programs::run`].
+    pub fn judge(&mut self, which: Which, frame: &[u8]) -> (Action, Vec<(Verdict, u64, u64)>) {
+        let before = self.counts();
+        let action = self.run(which, frame);
+        let after = self.counts();
+        let counted = Verdict::ALL.into_iter().filter_map(|verdict| {
+            let [before, after] = [before, after].map(|counts| counts[verdict as usize]);
+            let grown = (after.packets - before.packets, after.bytes - before.bytes);
+            (grown != (0, 0)).then_some((verdict, grown.0, grown.1))
+        });
+        (action, counted.collect())
+    }
+
+    fn counts(&self) -> [VerdictCount; Verdict::ALL.len()] {
+        self.loaded.sampler.verdicts().expect("the counts can be read")
+    }
+}
+
+impl Default for Programs {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Reads an address as the source of the same bytes, whatever the mask.
+///
+/// # Panics
+/// When it is no address.
+#[must_use]
+pub fn source_of(address: &str) -> Source {
+    let address: std::net::IpAddr = address.parse().unwrap_or_else(|_| panic!("'{address}' is no address"));
+    address.into()
+}
+
+fn xdp(loaded: &mut Loaded, which: Which) -> &mut Xdp {
+    let name = match which {
+        Which::Plain => names::PROGRAM,
+        Which::Frags => loaded.program_name(),
+    };
+    let program = loaded.ebpf.program_mut(name).expect("the object has the program");
+    program.try_into().expect("it is an XDP program")
+}
+
+/// `enum xdp_action` of `linux/bpf.h`.
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
