@@ -59,6 +59,20 @@ impl Site {
         site
     }
 
+    /// Prepares what a daemon starts from that reads an empty log; `config` has dotted keys only, which stand before
+    /// its table.
+    ///
+    /// # Panics
+    /// When the log cannot be written, or `config` is no TOML.
+    #[must_use]
+    pub fn with_log(config: &str) -> Self {
+        let site = Self::new("");
+        let log = site.folder().join("auth.log");
+        std::fs::write(&log, "").expect("the temporary folder can be written");
+        site.configure(&format!("{config}\n[[input]]\nkind = 'file'\npath = '{}'\n", log.display()));
+        site
+    }
+
     /// Writes another configuration.
     ///
     /// # Panics
@@ -121,6 +135,18 @@ impl Site {
 }
 
 impl Answer {
+    /// Asserts that the command was refused: its exit code, its form, and what it told.
+    ///
+    /// # Panics
+    /// When it was not, or not so.
+    pub fn assert_refused(&self, code: i32, told: &[&str]) {
+        assert_eq!(self.code, code, "{self:?}");
+        assert!(self.stderr.starts_with("ssh-guard: "), "{self:?}");
+        for text in told {
+            assert!(self.stderr.contains(text), "no '{text}' in {self:?}");
+        }
+    }
+
     /// Runs a command inside a namespace until it ends; its input is empty.
     ///
     /// # Panics

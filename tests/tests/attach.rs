@@ -20,15 +20,6 @@ const ALL: [Need; 3] = [Need::Root, Need::Bpf, Need::Netns];
 /// Long enough for a SYN and its first repetition.
 const SHORT: Duration = Duration::from_millis(1500);
 
-/// A configuration with an empty log beside it, as no test here needs another.
-fn site(config: &str) -> Site {
-    let site = Site::new("");
-    let log = site.folder().join("auth.log");
-    std::fs::write(&log, "").unwrap();
-    site.configure(&format!("{config}\n[[input]]\nkind = 'file'\npath = '{}'\n", log.display()));
-    site
-}
-
 fn interfaces(daemon: &Daemon<'_>) -> Vec<Value> {
     daemon.json(&["status"])["interfaces"].as_array().unwrap().clone()
 }
@@ -59,7 +50,7 @@ fn assert_nothing_is_left(site: &Site) {
 fn an_interface_that_is_not_there_is_answered_with_the_nearest_one() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let site = site("");
+    let site = Site::with_log("");
     let answer = site.run(lab.server(), &["run", "--interface", "eht0"]);
     assert_eq!(answer.code, 78, "{answer:?}");
     assert!(
@@ -74,7 +65,7 @@ fn auto_is_the_interface_with_the_default_route() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::with_clients(2);
     lab.server().ip("route del default\nroute add default via 10.77.1.2");
-    let daemon = Daemon::start_at(site("guard.interfaces = ['auto']"), lab.server(), &[]);
+    let daemon = Daemon::start_at(Site::with_log("guard.interfaces = ['auto']"), lab.server(), &[]);
     let interfaces = interfaces(&daemon);
     assert_eq!((interfaces.len(), &interfaces[0]["name"]), (1, &"eth1".into()));
     assert_eq!(program_on(lab.server(), "eth0"), None);
@@ -85,7 +76,7 @@ fn auto_is_the_interface_with_the_default_route() {
 fn without_a_default_route_auto_says_what_to_do() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let namespace = Namespace::new();
-    let answer = site("guard.interfaces = ['auto']").run(&namespace, &["run"]);
+    let answer = Site::with_log("guard.interfaces = ['auto']").run(&namespace, &["run"]);
     assert_eq!(answer.code, 78, "{answer:?}");
     assert!(answer.stderr.contains("ssh-guard: no default route"), "{answer:?}");
     assert!(answer.stderr.contains("hint: name it: --interface NAME"), "{answer:?}");
@@ -95,10 +86,10 @@ fn without_a_default_route_auto_says_what_to_do() {
 fn another_xdp_program_stays_and_nothing_is_left_of_the_attempt() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let other = Daemon::start_at(site(""), lab.server(), &[]);
+    let other = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     let id = program_on(lab.server(), "eth0").unwrap();
     for mode in ["native", "generic"] {
-        let site = site("observe.listen = '127.0.0.1:9823'");
+        let site = Site::with_log("observe.listen = '127.0.0.1:9823'");
         let answer = site.run(lab.server(), &["run", "--mode", mode]);
         assert_eq!(answer.code, 1, "{answer:?}");
         let told = format!("cannot attach to eth0: another XDP program is attached (id {id})\nhint: ");
@@ -113,8 +104,8 @@ fn another_xdp_program_stays_and_nothing_is_left_of_the_attempt() {
 fn a_second_daemon_on_the_same_socket_is_refused() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::with_clients(2);
-    let daemon = Daemon::start_at(site(""), lab.server(), &[]);
-    let second = site("guard.interfaces = ['eth1']\nobserve.listen = '127.0.0.1:9823'");
+    let daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
+    let second = Site::with_log("guard.interfaces = ['eth1']\nobserve.listen = '127.0.0.1:9823'");
     let socket = daemon.socket();
     let answer = second.run(lab.server(), &["--socket", socket.to_str().unwrap(), "run"]);
     assert_eq!(answer.code, 1, "{answer:?}");
@@ -128,10 +119,10 @@ fn a_second_daemon_on_the_same_socket_is_refused() {
 fn a_second_daemon_on_the_same_pins_is_refused_and_may_start_once_the_first_is_dead() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let mut daemon = Daemon::start_at(site(""), lab.server(), &[]);
+    let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     let pins = daemon.pin_path().display().to_string();
     let config = format!("guard.pin-path = '{pins}'\nobserve.listen = '127.0.0.1:9823'");
-    let second = site(&config);
+    let second = Site::with_log(&config);
     let id = program_on(lab.server(), "eth0");
     let answer = second.run(lab.server(), &["run"]);
     assert_eq!(answer.code, 1, "{answer:?}");
@@ -149,7 +140,7 @@ fn a_daemon_that_is_told_to_end_leaves_its_program_and_a_new_one_takes_its_place
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
     let listener = lab.server().within(|| std::net::TcpListener::bind("0.0.0.0:22")).unwrap();
-    let mut daemon = Daemon::start_at(site(""), lab.server(), &[]);
+    let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     assert_eq!(daemon.cli(&["ban", "203.0.113.7"]).code, 0);
     let first = program_on(lab.server(), "eth0");
     assert_eq!(daemon.terminate(), 0, "{}", daemon.output());
@@ -170,7 +161,7 @@ fn a_daemon_that_is_told_to_end_leaves_its_program_and_a_new_one_takes_its_place
 fn the_mode_is_the_one_that_was_asked_for_also_after_another() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let mut daemon = Daemon::start_at(site(""), lab.server(), &["--mode", "generic"]);
+    let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &["--mode", "generic"]);
     assert_eq!(interfaces(&daemon)[0]["mode"], "generic");
     assert_eq!(mode_of(lab.server(), "eth0").as_deref(), Some("generic"));
     assert_eq!(daemon.cli(&["ban", "203.0.113.7"]).code, 0);
@@ -189,7 +180,8 @@ fn several_interfaces_share_the_bans_and_one_that_is_no_longer_named_is_let_go()
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::with_clients(2);
     let listener = lab.server().within(|| std::net::TcpListener::bind("0.0.0.0:22")).unwrap();
-    let mut daemon = Daemon::start_at(site("guard.interfaces = ['eth0', 'eth1']"), lab.server(), &[]);
+    let mut daemon =
+        Daemon::start_at(Site::with_log("guard.interfaces = ['eth0', 'eth1']"), lab.server(), &[]);
     assert_eq!(daemon.cli(&["ban", "203.0.113.7", "10.101.0.7"]).code, 0);
     for source in ["203.0.113.7", "10.101.0.7"] {
         assert_eq!(lab.client(source).connect(22, SHORT), Connect::TimedOut, "{source}");
@@ -209,8 +201,8 @@ fn several_interfaces_share_the_bans_and_one_that_is_no_longer_named_is_let_go()
 fn a_failure_on_the_second_interface_takes_the_first_back() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::with_clients(2);
-    let _other = Daemon::start_at(site("guard.interfaces = ['eth1']"), lab.server(), &[]);
-    let both = site("guard.interfaces = ['eth0', 'eth1']\nobserve.listen = '127.0.0.1:9823'");
+    let _other = Daemon::start_at(Site::with_log("guard.interfaces = ['eth1']"), lab.server(), &[]);
+    let both = Site::with_log("guard.interfaces = ['eth0', 'eth1']\nobserve.listen = '127.0.0.1:9823'");
     let answer = both.run(lab.server(), &["run"]);
     assert_eq!(answer.code, 1, "{answer:?}");
     assert!(answer.stderr.contains("cannot attach to eth1: another XDP program"), "{answer:?}");
@@ -222,7 +214,7 @@ fn a_failure_on_the_second_interface_takes_the_first_back() {
 fn a_program_that_was_taken_off_is_noticed() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let daemon = Daemon::start_at(site(""), lab.server(), &[]);
+    let daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     let links = daemon.pin_path().join("v1/links");
     let pins: Vec<_> = std::fs::read_dir(&links).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(pins.len(), 1, "{pins:?}");
@@ -238,7 +230,7 @@ fn a_program_that_was_taken_off_is_noticed() {
 fn an_interface_that_goes_is_noticed() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::with_clients(2);
-    let daemon = Daemon::start_at(site("guard.interfaces = ['eth0', 'eth1']"), lab.server(), &[]);
+    let daemon = Daemon::start_at(Site::with_log("guard.interfaces = ['eth0', 'eth1']"), lab.server(), &[]);
     lab.server().ip("link del eth1");
     eventually(Duration::from_secs(4), "it is noticed", || interfaces(&daemon)[1]["attached"] == false);
     let both = interfaces(&daemon);
@@ -252,7 +244,7 @@ fn native_mode_takes_jumbo_frames() {
     let lab = Lab::new();
     lab.server().ip("link set eth0 mtu 9000");
     lab.client_namespace(0).ip("link set eth0 mtu 9000");
-    let daemon = Daemon::start_at(site(""), lab.server(), &[]);
+    let daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     assert_eq!(mode_of(lab.server(), "eth0").as_deref(), Some("native"));
     let listener = lab.server().within(|| std::net::TcpListener::bind("0.0.0.0:22")).unwrap();
     let sent = vec![7; 100_000];
@@ -273,7 +265,7 @@ fn pins_outside_of_a_bpf_file_system_are_refused_and_no_folder_is_made() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
     let wrong = format!("/run/ssh-guard-test-no-pins-{}", std::process::id());
-    let site = site(&format!("guard.pin-path = '{wrong}'"));
+    let site = Site::with_log(&format!("guard.pin-path = '{wrong}'"));
     let answer = site.run(lab.server(), &["run"]);
     assert_eq!(answer.code, 1, "{answer:?}");
     assert!(answer.stderr.contains("is not in a BPF file system\nhint: mount one"), "{answer:?}");

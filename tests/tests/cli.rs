@@ -19,22 +19,6 @@ const ALL: [Need; 3] = [Need::Root, Need::Bpf, Need::Netns];
 /// Long enough for a SYN and its first repetition.
 const SHORT: Duration = Duration::from_millis(1500);
 
-fn site(config: &str) -> Site {
-    let site = Site::new("");
-    let log = site.folder().join("auth.log");
-    std::fs::write(&log, "").unwrap();
-    site.configure(&format!("{config}\n[[input]]\nkind = 'file'\npath = '{}'\n", log.display()));
-    site
-}
-
-fn assert_refused(answer: &Answer, code: i32, told: &[&str]) {
-    assert_eq!(answer.code, code, "{answer:?}");
-    assert!(answer.stderr.starts_with("ssh-guard: "), "{answer:?}");
-    for text in told {
-        assert!(answer.stderr.contains(text), "no '{text}' in {answer:?}");
-    }
-}
-
 fn bans(daemon: &Daemon<'_>) -> Vec<Value> {
     daemon.json(&["bans"])["bans"].as_array().unwrap().clone()
 }
@@ -47,7 +31,7 @@ fn keys(object: &Value) -> Vec<&str> {
 fn somebody_without_privileges_is_told_which_ones_it_takes() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let site = site("");
+    let site = Site::with_log("");
     // Everybody may read the configuration and make a socket: it is the privileges that lack.
     std::fs::set_permissions(site.folder(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let answer = site.run_as_nobody(lab.server(), &["run"]);
@@ -62,22 +46,21 @@ fn somebody_without_privileges_is_told_which_ones_it_takes() {
     let daemon = Daemon::start_at(site, lab.server(), &[]);
     for args in [&["status"][..], &["ban", "203.0.113.7"], &["unban", "--all"]] {
         let answer = daemon.site().run_as_nobody(lab.server(), args);
-        assert_refused(
-            &answer,
+        answer.assert_refused(
             77,
             &["cannot use '", "Permission denied", "hint: run as root, or join the group"],
         );
     }
     std::fs::set_permissions(daemon.config(), std::fs::Permissions::from_mode(0o600)).unwrap();
     let answer = daemon.site().run_as_nobody(lab.server(), &["status"]);
-    assert_refused(&answer, 77, &["cannot read '", "hint: run the command as root"]);
+    answer.assert_refused(77, &["cannot read '", "hint: run the command as root"]);
 }
 
 #[test]
 fn what_must_never_be_banned_is_refused_with_the_reason() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let daemon = Daemon::start_at(site("allow.sources = ['198.51.100.0/24']"), lab.server(), &[]);
+    let daemon = Daemon::start_at(Site::with_log("allow.sources = ['198.51.100.0/24']"), lab.server(), &[]);
     for (address, why) in [
         ("127.0.0.1", "a loopback address"),
         ("::1", "a loopback address"),
@@ -92,15 +75,12 @@ fn what_must_never_be_banned_is_refused_with_the_reason() {
         ("224.0.0.1", "a multicast address"),
         ("255.255.255.255", "the broadcast address"),
     ] {
-        assert_refused(&daemon.cli(&["ban", address]), 2, &["is never banned: it ", why]);
+        daemon.cli(&["ban", address]).assert_refused(2, &["is never banned: it ", why]);
     }
-    assert_refused(
-        &daemon.cli(&["ban", "198.51.100.9"]),
-        2,
-        &["is in the allowlist", "hint: take it out first: ssh-guard allow --remove 198.51.100.0/24"],
-    );
+    let hint = "hint: take it out first: ssh-guard allow --remove 198.51.100.0/24";
+    daemon.cli(&["ban", "198.51.100.9"]).assert_refused(2, &["is in the allowlist", hint]);
     // One that may not be banned keeps the others from it: nothing is done by halves.
-    assert_refused(&daemon.cli(&["ban", "203.0.113.7", "127.0.0.1"]), 2, &["is never banned"]);
+    daemon.cli(&["ban", "203.0.113.7", "127.0.0.1"]).assert_refused(2, &["is never banned"]);
     assert!(bans(&daemon).is_empty());
 }
 
@@ -109,7 +89,7 @@ fn a_ban_by_hand_is_listed_whole_and_ends_on_time() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
     let listener = lab.server().within(|| std::net::TcpListener::bind("[::]:22")).unwrap();
-    let daemon = Daemon::start_at(site(""), lab.server(), &[]);
+    let daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     let answer = daemon.cli(&[
         "ban",
         "203.0.113.7",
@@ -161,7 +141,7 @@ fn a_ban_by_hand_is_listed_whole_and_ends_on_time() {
 fn bans_are_lifted_one_by_one_and_all_at_once() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let daemon = Daemon::start_at(site(""), lab.server(), &[]);
+    let daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     let answer = daemon.cli(&["unban", "203.0.113.7"]);
     assert_eq!(answer.stdout, "203.0.113.7/32 was not banned; its score is cleared\n");
     assert_eq!(answer.code, 0);
@@ -182,7 +162,7 @@ fn an_allowed_address_lifts_its_ban_and_passes_inside_a_banned_prefix() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
     let listener = lab.server().within(|| std::net::TcpListener::bind("[::]:22")).unwrap();
-    let daemon = Daemon::start_at(site(""), lab.server(), &[]);
+    let daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     listener.set_nonblocking(true).unwrap();
     let connect = |address: &str| {
         // Sessions that nobody accepts would fill the queue, and the next one time out for that.
@@ -222,7 +202,7 @@ fn sources_and_status_tell_what_was_counted() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
     let listener = lab.server().within(|| std::net::TcpListener::bind("[::]:22")).unwrap();
-    let daemon = Daemon::start_at(site(""), lab.server(), &[]);
+    let daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     for _ in 0..5 {
         assert_eq!(lab.client("203.0.113.7").connect(22, PATIENCE), Connect::Open);
     }
@@ -257,7 +237,7 @@ fn sources_and_status_tell_what_was_counted() {
 fn check_tells_what_works_what_does_not_and_what_to_do() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let site = site("allow.sources = ['198.51.100.0/24']");
+    let site = Site::with_log("allow.sources = ['198.51.100.0/24']");
     let answer = site.run(lab.server(), &["check"]);
     assert_eq!(answer.code, 0, "{answer:?}");
     for about in ["configuration", "kernel", "pins", "interface", "input", "allowlist"] {

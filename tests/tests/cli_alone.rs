@@ -7,28 +7,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use ssh_guard_tests::daemon::{Answer, Site};
+use ssh_guard_tests::daemon::Site;
 use ssh_guard_tests::needs;
 use ssh_guard_tests::netns::Namespace;
 use ssh_guard_tests::skip::Need;
 
 const ALL: [Need; 3] = [Need::Root, Need::Bpf, Need::Netns];
-
-fn site(config: &str) -> Site {
-    let site = Site::new("");
-    let log = site.folder().join("auth.log");
-    std::fs::write(&log, "").unwrap();
-    site.configure(&format!("{config}\n[[input]]\nkind = 'file'\npath = '{}'\n", log.display()));
-    site
-}
-
-fn assert_refused(answer: &Answer, code: i32, told: &[&str]) {
-    assert_eq!(answer.code, code, "{answer:?}");
-    assert!(answer.stderr.starts_with("ssh-guard: "), "{answer:?}");
-    for text in told {
-        assert!(answer.stderr.contains(text), "no '{text}' in {answer:?}");
-    }
-}
 
 fn keys(object: &Value) -> Vec<&str> {
     object.as_object().unwrap().keys().map(String::as_str).collect()
@@ -37,7 +21,7 @@ fn keys(object: &Value) -> Vec<&str> {
 #[test]
 fn without_a_daemon_each_verb_that_asks_it_says_so() {
     needs!(ALL[0], ALL[1], ALL[2]);
-    let (namespace, site) = (Namespace::new(), site(""));
+    let (namespace, site) = (Namespace::new(), Site::with_log(""));
     for args in [
         &["status"][..],
         &["bans"],
@@ -48,7 +32,7 @@ fn without_a_daemon_each_verb_that_asks_it_says_so() {
         &["allow", "203.0.113.7"],
     ] {
         let answer = site.run(&namespace, args);
-        assert_refused(&answer, 69, &["no daemon answers on '", "hint: start it: ssh-guard run"]);
+        answer.assert_refused(69, &["no daemon answers on '", "hint: start it: ssh-guard run"]);
         assert_eq!(answer.stdout, "");
     }
 }
@@ -56,7 +40,7 @@ fn without_a_daemon_each_verb_that_asks_it_says_so() {
 #[test]
 fn wrong_usage_is_answered_with_2_and_a_wrong_configuration_with_78() {
     needs!(ALL[0], ALL[1], ALL[2]);
-    let (namespace, site) = (Namespace::new(), site(""));
+    let (namespace, site) = (Namespace::new(), Site::with_log(""));
     for args in [
         &[][..],
         &["bna"],
@@ -95,17 +79,17 @@ fn wrong_usage_is_answered_with_2_and_a_wrong_configuration_with_78() {
         assert!(said.contains("hint: did you mean 'policy.threshold'?"), "{args:?}: {said}");
     }
     std::fs::remove_file(site.config()).unwrap();
-    assert_refused(&site.run(&namespace, &["status"]), 78, &["cannot read '", "hint: "]);
+    site.run(&namespace, &["status"]).assert_refused(78, &["cannot read '", "hint: "]);
     std::fs::write(site.config(), [0xff, 0xfe, 0]).unwrap();
-    assert_refused(&site.run(&namespace, &["status"]), 78, &["is not UTF-8 text"]);
+    site.run(&namespace, &["status"]).assert_refused(78, &["is not UTF-8 text"]);
     std::fs::write(site.config(), "x".repeat(2 << 20)).unwrap();
-    assert_refused(&site.run(&namespace, &["status"]), 78, &["larger than 1 MiB"]);
+    site.run(&namespace, &["status"]).assert_refused(78, &["larger than 1 MiB"]);
 }
 
 #[test]
 fn the_configuration_is_printed_shown_and_checked() {
     needs!(ALL[0], ALL[1], ALL[2]);
-    let (namespace, site) = (Namespace::new(), site("policy.threshold = 3"));
+    let (namespace, site) = (Namespace::new(), Site::with_log("policy.threshold = 3"));
     let sample = site.run(&namespace, &["config", "default"]);
     assert!(sample.code == 0 && sample.stdout.starts_with('#'), "{sample:?}");
     let shown = site.run(&namespace, &["config", "show", "--json"]);
@@ -122,7 +106,7 @@ const LINE: &str =
 #[test]
 fn explain_takes_whatever_it_is_given() {
     needs!(ALL[0], ALL[1], ALL[2]);
-    let (namespace, site) = (Namespace::new(), site(""));
+    let (namespace, site) = (Namespace::new(), Site::with_log(""));
     let file = site.folder().join("log");
     let path = file.to_str().unwrap();
     let mut log = vec![b'x'; 10 << 20];
@@ -146,12 +130,12 @@ fn explain_takes_whatever_it_is_given() {
     assert_eq!((answer.code, answer.stderr.as_str()), (0, ""));
     assert!(!answer.stdout.bytes().any(|byte| byte < b' ' && byte != b'\n'), "no control character gets out");
 
-    assert_refused(&site.run(&namespace, &["explain", "/nowhere"]), 1, &["cannot read '/nowhere'", "hint: "]);
+    site.run(&namespace, &["explain", "/nowhere"]).assert_refused(1, &["cannot read '/nowhere'", "hint: "]);
     let folder = site.folder().to_str().unwrap();
-    assert_refused(&site.run(&namespace, &["explain", folder]), 1, &["cannot read '", "directory"]);
+    site.run(&namespace, &["explain", folder]).assert_refused(1, &["cannot read '", "directory"]);
     std::fs::set_permissions(site.folder(), std::fs::Permissions::from_mode(0o755)).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    assert_refused(&site.run_as_nobody(&namespace, &["explain", path]), 77, &["cannot read '", "hint: "]);
+    site.run_as_nobody(&namespace, &["explain", path]).assert_refused(77, &["cannot read '", "hint: "]);
 
     let mut command = site.command(&["explain"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -163,7 +147,7 @@ fn explain_takes_whatever_it_is_given() {
 #[test]
 fn nobody_complains_when_the_output_is_not_read_to_its_end() {
     needs!(ALL[0], ALL[1], ALL[2]);
-    let site = site("");
+    let site = Site::with_log("");
     let log = site.folder().join("log");
     std::fs::write(&log, format!("{LINE}\n").repeat(20_000)).unwrap();
     for args in [&["explain", log.to_str().unwrap()][..], &["config", "default"], &["-h"], &["--help"]] {

@@ -17,14 +17,6 @@ use ssh_guard_tests::wait::PATIENCE;
 
 const ALL: [Need; 3] = [Need::Root, Need::Bpf, Need::Netns];
 
-/// A site whose daemon waits for a log; `config` in dotted keys.
-fn site(config: &str) -> Site {
-    let site = Site::new("");
-    let log = site.folder().join("auth.log");
-    site.configure(&format!("{config}\n[[input]]\nkind = 'file'\npath = '{}'\n", log.display()));
-    site
-}
-
 fn assert_lives(daemon: &Daemon<'_>) {
     assert!(!daemon.output().contains("panicked"), "{}", daemon.output());
     assert_eq!(daemon.cli(&["status"]).code, 0, "{}", daemon.output());
@@ -46,12 +38,12 @@ fn the_control_socket_bears_garbage_and_slow_clients() {
     let lab = Lab::new();
     for (group, mode) in [("no-such-group", 0o600), ("root", 0o660)] {
         let lab = Lab::new();
-        let site = site(&format!("control.group = '{group}'"));
+        let site = Site::with_log(&format!("control.group = '{group}'"));
         let daemon = Daemon::start_at(site, lab.server(), &[]);
         let found = std::fs::metadata(daemon.socket()).unwrap().permissions().mode() & 0o777;
         assert_eq!(found, mode, "{group}");
     }
-    let site = site("");
+    let site = Site::with_log("");
     let daemon = Daemon::start_at(site, lab.server(), &[]);
     let post = |path: &str, body: &str| {
         let head = format!(
@@ -116,7 +108,7 @@ fn ask_http(lab: &Lab, request: &str) -> String {
 fn http_is_for_reading_from_here_and_slow_clients_keep_nobody_waiting() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let site = site("");
+    let site = Site::with_log("");
     let daemon = Daemon::start_at(site, lab.server(), &[]);
     for (request, status) in [
         ("GET /healthz HTTP/1.1\r\nHost: localhost:9822\r\n\r\n", "200"),
@@ -158,7 +150,7 @@ fn http_is_for_reading_from_here_and_slow_clients_keep_nobody_waiting() {
 fn the_metrics_are_as_prometheus_wants_them() {
     needs!(ALL[0], ALL[1], ALL[2], Need::Program("promtool"));
     let lab = Lab::new();
-    let site = site("");
+    let site = Site::with_log("");
     let daemon = Daemon::start_at(site, lab.server(), &[]);
     assert_eq!(daemon.cli(&["ban", "203.0.113.7"]).code, 0);
     assert!(daemon.metrics().contains("ssh_guard_bans_total{reason=\"manual\"} 1\n"));
