@@ -2,7 +2,8 @@
 //!
 //! | map | key → value | written by |
 //! |---|---|---|
-//! | `BLOCKLIST` | [`Source`](source::Source) → [`Block`](records::Block) | the daemon; hits by the program |
+//! | `BLOCKED_V4`, `BLOCKED_V6` | [flat tables](flat) of sources | the daemon; hits by the program |
+//! | `BLOCKED_BESIDE` | [`Source`](source::Source) → [`Block`](records::Block) | the daemon; hits by the program |
 //! | `ALLOWLIST` | [`NetworkKey`](records::NetworkKey) → end in [ticks](time::Ticks) | the daemon |
 //! | `SOURCES` | [`Source`](source::Source) → [`SourceRecord`](records::SourceRecord) | the program |
 //! | `VERDICTS` | [`Verdict`](verdict::Verdict) → [`VerdictCount`](records::VerdictCount) for each CPU | the program |
@@ -16,6 +17,7 @@
     reason = "a program has no stack to spare for calls, and each costs it as much as its lookup"
 )]
 
+pub mod flat;
 pub mod names;
 pub mod packet;
 #[cfg(feature = "user")]

@@ -7,8 +7,12 @@ pub const PROGRAM_FRAGS: &str = "ssh_guard_frags";
 /// The program that reads the kernel's clocks; it is only ever test-run.
 pub const PROGRAM_CLOCK: &str = "ssh_guard_clock";
 
-/// Banned sources.
-pub const BLOCKLIST: &str = "BLOCKLIST";
+/// Banned IPv4 sources, a [flat table](crate::flat).
+pub const BLOCKED_V4: &str = "BLOCKED_V4";
+/// Banned IPv6 sources, a flat table.
+pub const BLOCKED_V6: &str = "BLOCKED_V6";
+/// Banned sources that their tables have no room for where they belong.
+pub const BLOCKED_BESIDE: &str = "BLOCKED_BESIDE";
 /// Networks that are never dropped.
 pub const ALLOWLIST: &str = "ALLOWLIST";
 /// What each source sent.
@@ -22,6 +26,10 @@ pub const SETTINGS: &str = "SETTINGS";
 pub const PORTS: &str = "PORTS";
 /// Global: how much of an address makes a source.
 pub const SOURCE_MASK: &str = "SOURCE_MASK";
+/// Global: the [shape](crate::flat::Shape) of `BLOCKED_V4`.
+pub const BLOCKED_V4_SHAPE: &str = "BLOCKED_V4_SHAPE";
+/// Global: the shape of `BLOCKED_V6`.
+pub const BLOCKED_V6_SHAPE: &str = "BLOCKED_V6_SHAPE";
 /// Global: 1 if nothing is dropped.
 pub const DRY_RUN: &str = "DRY_RUN";
 
@@ -31,8 +39,8 @@ mod tests {
 
     #[test]
     fn the_kernel_keeps_every_name_whole() {
-        for name in [PROGRAM, PROGRAM_FRAGS, PROGRAM_CLOCK, BLOCKLIST, ALLOWLIST, SOURCES, VERDICTS, SETTINGS]
-        {
+        let maps = [BLOCKED_V4, BLOCKED_V6, BLOCKED_BESIDE, ALLOWLIST, SOURCES, VERDICTS, SETTINGS];
+        for name in [PROGRAM, PROGRAM_FRAGS, PROGRAM_CLOCK].into_iter().chain(maps) {
             assert!(name.len() <= 15, "{name}");
         }
     }

@@ -1,5 +1,6 @@
 //! Lets the daemon read and write the records through aya.
 
+use crate::flat::Shape;
 use crate::records::{Block, NetworkKey, Settings, SourceRecord, VerdictCount};
 use crate::source::{Source, SourceMask};
 
@@ -15,4 +16,4 @@ macro_rules! pod {
 
 const fn assert_pod<T: bytemuck::Pod>() {}
 
-pod!(Block, NetworkKey, Settings, Source, SourceMask, SourceRecord, VerdictCount);
+pod!(Block, NetworkKey, Settings, Shape, Source, SourceMask, SourceRecord, VerdictCount);

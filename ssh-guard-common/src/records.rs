@@ -2,27 +2,36 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::flat::OVERLAPS;
 use crate::source::Source;
+use crate::time::Ticks;
 
-/// Value of `BLOCKLIST`: a source's block.
+/// Value of `BLOCKED_BESIDE`, and what an entry of the flat tables says: a source's block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Pod, Zeroable)]
 #[repr(C)]
 pub struct Block {
-    /// When it ends, in [ticks](crate::time::Ticks).
-    pub until: u32,
-    /// [`Block::OVERLAPS`] or nothing.
-    pub flags: u32,
-    /// Packets dropped; written by the program.
-    pub hits: u64,
-    /// When the last of them came, in ticks; written by the program.
+    /// When it ends, in [ticks](crate::time::Ticks), and the flag [`OVERLAPS`].
+    pub end: u32,
+    /// When a packet was last dropped, in ticks; written by the program.
     pub last_hit: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// Packets dropped, about: one for each tick with any, and each 64th of a CPU for 64; written by the program.
+    pub hits: u32,
 }
 
 impl Block {
-    /// A part of the source is in the allowlist, so that is asked first.
-    pub const OVERLAPS: u32 = 1;
+    /// When it ends.
+    #[inline(always)]
+    #[must_use]
+    pub const fn until(&self) -> Ticks {
+        self.end & !OVERLAPS
+    }
+
+    /// Whether a part of the source is in the allowlist, so that is asked first.
+    #[inline(always)]
+    #[must_use]
+    pub const fn overlaps(&self) -> bool {
+        self.end & OVERLAPS != 0
+    }
 }
 
 /// Key of `ALLOWLIST`, as the kernel's LPM trie wants it (`struct bpf_lpm_trie_key_u8`).
@@ -81,7 +90,7 @@ impl Settings {
 }
 
 const _: () = {
-    assert!(size_of::<Block>() == 24);
+    assert!(size_of::<Block>() == 12);
     assert!(size_of::<NetworkKey>() == 20);
     assert!(size_of::<SourceRecord>() == 32);
     assert!(size_of::<VerdictCount>() == 16);

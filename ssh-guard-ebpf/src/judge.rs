@@ -36,29 +36,37 @@ impl Evidence {
 
 /// What the verdict looks things up in.
 pub trait Tables {
-    /// The source's block, if it is in force. Counts a hit.
-    fn blocked(&self, source: Source) -> Option<Block>;
+    /// Where a block stands.
+    type Place;
+
+    /// The source's block, if it is in force, and where it stands.
+    fn blocked(&self, source: Source) -> Option<(Block, Self::Place)>;
     /// Whether the address is in the allowlist, and its entry in force.
     fn allowed(&self, address: Source) -> bool;
     /// Counts a packet that is let through.
     fn count(&self, source: Source, bytes: u64, opens_session: bool);
 }
 
-/// Gives the verdict on a packet of `bytes` bytes.
+/// Gives the verdict on a packet of `bytes` bytes, and, if a block was hit, where that stands and what it is.
 #[inline(always)]
-pub fn judge(evidence: Evidence, bytes: u64, mask: &SourceMask, tables: &impl Tables) -> Verdict {
+pub fn judge<T: Tables>(
+    evidence: Evidence,
+    bytes: u64,
+    mask: &SourceMask,
+    tables: &T,
+) -> (Verdict, Option<(Block, T::Place)>) {
     let Evidence { address, opens_session, certain } = evidence;
     let source = mask.apply(address);
-    if let Some(block) = tables.blocked(source) {
+    if let Some((block, place)) = tables.blocked(source) {
         // A block is only flagged where an address of the source is allowed and others are not.
-        if block.flags & Block::OVERLAPS == 0 || !tables.allowed(address) {
-            return Verdict::Blocked;
+        if !block.overlaps() || !tables.allowed(address) {
+            return (Verdict::Blocked, Some((block, place)));
         }
     }
     if certain {
         tables.count(source, bytes, opens_session);
     }
-    if tables.allowed(address) { Verdict::Allowed } else { Verdict::Passed }
+    (if tables.allowed(address) { Verdict::Allowed } else { Verdict::Passed }, None)
 }
 
 #[cfg(test)]
@@ -66,6 +74,7 @@ mod tests {
     use std::cell::RefCell;
     use std::net::IpAddr;
 
+    use ssh_guard_common::flat::OVERLAPS;
     use ssh_guard_common::packet::{Doubt, Flags, Segment};
 
     use super::*;
@@ -79,9 +88,11 @@ mod tests {
     }
 
     impl Tables for Fake {
-        fn blocked(&self, source: Source) -> Option<Block> {
+        type Place = ();
+
+        fn blocked(&self, source: Source) -> Option<(Block, ())> {
             let (_, flags) = self.blocked.iter().find(|(blocked, _)| *blocked == source)?;
-            Some(Block { flags: *flags, ..Block::default() })
+            Some((Block { end: *flags, ..Block::default() }, ()))
         }
 
         fn allowed(&self, address: Source) -> bool {
@@ -112,7 +123,7 @@ mod tests {
     }
 
     fn verdict(reading: Reading, tables: &Fake) -> Verdict {
-        judge(Evidence::from(reading).unwrap(), 60, &SourceMask::new(32, 64), tables)
+        judge(Evidence::from(reading).unwrap(), 60, &SourceMask::new(32, 64), tables).0
     }
 
     #[test]
@@ -146,7 +157,7 @@ mod tests {
     #[test]
     fn the_allowlist_is_asked_before_a_block_that_overlaps_it() {
         let tables = Fake {
-            blocked: vec![(source("2001:db8:0:1::"), Block::OVERLAPS)],
+            blocked: vec![(source("2001:db8:0:1::"), OVERLAPS)],
             allowed: vec![source("2001:db8:0:1::a")],
             ..Fake::default()
         };

@@ -1,20 +1,28 @@
 //! Every map, each with who writes it and what happens when it is full. The sizes here are placeholders for the
 //! configured ones, which the daemon sets when it loads the object.
 
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
 use aya_ebpf::macros::btf_map;
+use ssh_guard_common::flat::{At, CELL_WORDS, Cell, Cells, Entry, Family, Found, Shape, V4, V6, find};
 use ssh_guard_common::records::{Block, Settings, SourceRecord, VerdictCount};
 use ssh_guard_common::source::Source;
 use ssh_guard_common::time::{Ticks, is_over, ticks};
 use ssh_guard_common::verdict::Verdict;
 
 use crate::judge::Tables;
-use crate::{atomic, clock};
+use crate::{atomic, clock, settings};
 
-/// Written by the daemon, which keeps it from filling; never LRU, so that no flood of sources evicts a block.
+/// Flat tables: written by the daemon through its own mapping of the memory, but for hits.
 #[btf_map]
-static BLOCKLIST: HashMap<Source, Block, 1> = HashMap::new();
+static BLOCKED_V4: Array<Line, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
+#[btf_map]
+static BLOCKED_V6: Array<Line, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
+
+/// Written by the daemon, which keeps it from filling, but for hits.
+#[btf_map]
+static BLOCKED_BESIDE: HashMap<Source, Block, 1> = HashMap::new();
 
 /// Written by the daemon alone.
 #[btf_map]
@@ -37,21 +45,18 @@ static SETTINGS: Array<Settings, 1> = Array::new();
 pub struct Kernel;
 
 impl Tables for Kernel {
+    type Place = Standing;
+
     #[inline(always)]
-    fn blocked(&self, source: Source) -> Option<Block> {
+    fn blocked(&self, source: Source) -> Option<(Block, Standing)> {
         let settings = settings(Settings::BLOCKLIST)?;
-        let block = BLOCKLIST.get_ptr_mut(&source)?;
+        let (block, standing) = if source.is_v4() {
+            look::<V4>(&BLOCKED_V4, &settings::blocked_v4(), source)?
+        } else {
+            look::<V6>(&BLOCKED_V6, &settings::blocked_v6(), source)?
+        };
         let now = ticks(clock::jiffies(), settings.base);
-        // SAFETY: the lookup returned it and the program holds RCU, so the memory outlives this call. If the daemon
-        // takes the entry out meanwhile, the worst is a hit counted for somebody else.
-        unsafe {
-            if is_over((*block).until, now) {
-                return None;
-            }
-            atomic::add(&raw mut (*block).hits, 1);
-            (&raw mut (*block).last_hit).write_volatile(now);
-            Some(*block)
-        }
+        if is_over(block.until(), now) { None } else { Some((block, Standing { now, ..standing })) }
     }
 
     #[inline(always)]
@@ -84,17 +89,104 @@ impl Tables for Kernel {
     }
 }
 
-/// Counts a verdict.
+/// Where a block's counts stand.
+pub struct Standing {
+    last_hit: *mut u32,
+    hits: *mut u32,
+    now: Ticks,
+}
+
+/// Looks a source up in its table, and beside it.
 #[inline(always)]
-pub fn tally(verdict: Verdict, bytes: u64) {
-    if let Some(count) = VERDICTS.get_ptr_mut(verdict as u32) {
-        // SAFETY: the slot is this CPU's own, and XDP runs to its end before another packet is taken on the CPU.
-        unsafe {
-            (*count).packets += 1;
-            (*count).bytes += bytes;
+fn look<F: Family>(table: &'static Table, shape: &Shape, source: Source) -> Option<(Block, Standing)> {
+    match find::<F>(&Lines(table), shape, source) {
+        Found::Absent => None,
+        Found::Beside => {
+            let block = BLOCKED_BESIDE.get_ptr_mut(&source)?;
+            // SAFETY: the lookup returned it and the program holds RCU, so the memory outlives this call. If the
+            // daemon takes the entry out meanwhile, the worst is a hit counted for somebody else.
+            unsafe {
+                Some((
+                    *block,
+                    Standing { last_hit: &raw mut (*block).last_hit, hits: &raw mut (*block).hits, now: 0 },
+                ))
+            }
+        }
+        Found::Entry(Entry { bucket, slot, end, last_hit }) => {
+            let last = shape.end(bucket, slot);
+            let last = word_of(table, At { word: last.word + 1, ..last })?;
+            let hits = word_of(table, shape.hits(bucket, slot))?;
+            Some((Block { end, last_hit, hits: 0 }, Standing { last_hit: last, hits, now: 0 }))
         }
     }
 }
+
+#[inline(always)]
+fn word_of(table: &'static Table, at: At) -> Option<*mut u32> {
+    let line = table.get_ptr_mut(at.cell)?;
+    Some(line.cast::<u32>().wrapping_add(at.word % CELL_WORDS))
+}
+
+type Table = Array<Line, 1, { BPF_F_MMAPABLE as usize }>;
+
+/// A cell of a flat table.
+#[repr(C, align(64))]
+struct Line([u32; CELL_WORDS]);
+
+struct Lines(&'static Table);
+
+impl Cells for Lines {
+    type Cell = Words;
+
+    #[inline(always)]
+    fn cell(&self, number: u32) -> Option<Words> {
+        self.0.get_ptr(number).map(|line| Words(line.cast()))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Words(*const u32);
+
+impl Cell for Words {
+    #[inline(always)]
+    fn word(self, number: usize) -> u32 {
+        // SAFETY: the lookup returned a cell, and the number is brought below its words; the map lives as long as the
+        // program. The daemon writes whole words, so one is read as it was or as it is.
+        unsafe { self.0.add(number % CELL_WORDS).read_volatile() }
+    }
+}
+
+/// Counts a verdict; says how often it was given on this CPU.
+#[inline(always)]
+pub fn tally(verdict: Verdict, bytes: u64) -> u64 {
+    let Some(count) = VERDICTS.get_ptr_mut(verdict as u32) else { return 0 };
+    // SAFETY: the slot is this CPU's own, and XDP runs to its end before another packet is taken on the CPU.
+    unsafe {
+        (*count).packets += 1;
+        (*count).bytes += bytes;
+        (*count).packets
+    }
+}
+
+/// Counts a hit of a block, cheaply: the first in a tick for itself, and each 64th drop of this CPU for 64.
+#[inline(always)]
+pub fn hit(block: &Block, standing: &Standing, drops: u64) {
+    let Standing { last_hit, hits, now } = *standing;
+    let mut counted = if drops.is_multiple_of(HITS_SAMPLED) { HITS_SAMPLED as u32 } else { 0 };
+    if block.last_hit != now {
+        // SAFETY: a lookup returned it, and the map lives as long as the program. CPUs that write it at once write the
+        // same tick, or the next.
+        unsafe { last_hit.write_volatile(now) };
+        counted += 1;
+    }
+    if counted != 0 {
+        // SAFETY: as above. A count that another CPU adds at the same time may be lost: it is an estimate.
+        unsafe { hits.write_volatile(hits.read_volatile().wrapping_add(counted)) };
+    }
+}
+
+/// One drop in so many of a CPU is counted for all of them.
+const HITS_SAMPLED: u64 = 64;
 
 /// The settings, if all of these maps are in use.
 #[inline(always)]

@@ -4,6 +4,7 @@
 use core::ptr;
 
 use ssh_guard_common::MAX_PORTS;
+use ssh_guard_common::flat::Shape;
 use ssh_guard_common::packet::Ports;
 use ssh_guard_common::source::SourceMask;
 
@@ -11,6 +12,10 @@ use ssh_guard_common::source::SourceMask;
 static PORTS: [u16; MAX_PORTS] = [0; MAX_PORTS];
 #[unsafe(no_mangle)]
 static SOURCE_MASK: SourceMask = SourceMask::FULL;
+#[unsafe(no_mangle)]
+static BLOCKED_V4_SHAPE: Shape = Shape { seed: [0; 4], buckets: 1, reserved: 0 };
+#[unsafe(no_mangle)]
+static BLOCKED_V6_SHAPE: Shape = Shape { seed: [0; 4], buckets: 1, reserved: 0 };
 #[unsafe(no_mangle)]
 static DRY_RUN: u8 = 0;
 
@@ -34,6 +39,23 @@ impl Ports for GuardedPorts {
 #[inline(always)]
 pub fn source_mask() -> SourceMask {
     read(&SOURCE_MASK)
+}
+
+#[inline(always)]
+pub fn blocked_v4() -> Shape {
+    shape(&BLOCKED_V4_SHAPE)
+}
+
+#[inline(always)]
+pub fn blocked_v6() -> Shape {
+    shape(&BLOCKED_V6_SHAPE)
+}
+
+/// Reads a shape word by word, so that what a family does not use is not read.
+#[inline(always)]
+fn shape(global: &'static Shape) -> Shape {
+    let Shape { seed: [a, b, c, d], buckets, reserved: _ } = global;
+    Shape { seed: [read(a), read(b), read(c), read(d)], buckets: read(buckets), reserved: 0 }
 }
 
 #[inline(always)]

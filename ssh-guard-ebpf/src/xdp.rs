@@ -32,7 +32,10 @@ fn guard(frame: &Frame, length: impl FnOnce() -> u64) -> u32 {
         return XDP_PASS;
     };
     let bytes = length();
-    let verdict = judge(evidence, bytes, &settings::source_mask(), &Kernel);
-    maps::tally(verdict, bytes);
+    let (verdict, hit) = judge(evidence, bytes, &settings::source_mask(), &Kernel);
+    let times = maps::tally(verdict, bytes);
+    if let Some((block, standing)) = hit {
+        maps::hit(&block, &standing, times);
+    }
     if verdict.drops() && !settings::dry_run() { XDP_DROP } else { XDP_PASS }
 }

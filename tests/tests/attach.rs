@@ -145,7 +145,7 @@ fn a_daemon_that_is_told_to_end_leaves_its_program_and_a_new_one_takes_its_place
     let first = program_on(lab.server(), "eth0");
     assert_eq!(daemon.terminate(), 0, "{}", daemon.output());
     assert!(!daemon.socket().exists(), "the socket goes");
-    assert!(daemon.pin_path().join("v1/maps/BLOCKLIST").exists(), "the pins stay");
+    assert!(daemon.pin_path().join("v1/maps/BLOCKED_V4").exists(), "the pins stay");
     assert_eq!(program_on(lab.server(), "eth0"), first, "the program stays");
     assert_eq!(lab.client("203.0.113.7").connect(22, SHORT), Connect::TimedOut, "the block stays");
     assert_eq!(lab.client("203.0.113.8").connect(22, PATIENCE), Connect::Open);

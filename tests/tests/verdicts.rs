@@ -1,10 +1,11 @@
 //! What the programs do in a real kernel, one frame at a time: both of them, and the host's reader and judge beside.
 
+use ssh_guard_common::flat::LAST_END;
 use ssh_guard_common::names::PROGRAM_FRAGS;
 use ssh_guard_common::packet as reader;
 use ssh_guard_common::records::{Block, SourceRecord};
 use ssh_guard_common::source::{Source, SourceMask};
-use ssh_guard_common::time::{NEVER, Ticks};
+use ssh_guard_common::time::NEVER;
 use ssh_guard_common::verdict::Verdict;
 use ssh_guard_tests::needs;
 use ssh_guard_tests::packet::{self, Extension, Packet};
@@ -207,7 +208,7 @@ fn a_dry_run_counts_and_drops_nothing() {
         check(&mut programs, name, &build(BAD_V4), Some((Pass, Blocked)));
     }
     let block = programs.loaded.blocklist.block_of(source_of(BAD_V4)).unwrap().unwrap();
-    assert_eq!(block.hits, 2 * JUDGED.len() as u64);
+    assert!(block.hits > 0, "a hit is a hit, dry run or not");
 }
 
 #[test]
@@ -261,7 +262,21 @@ fn what_a_source_sent_and_what_it_was_denied_are_counted_exactly() {
         SourceRecord { packets: 4, bytes, syns: 3, ..Default::default() }
     );
     let block = programs.loaded.blocklist.block_of(source_of("2001:db8:7::")).unwrap().unwrap();
-    assert_eq!((block.until, block.hits), (NEVER, 5));
+    assert_eq!((block.until(), block.overlaps()), (LAST_END, false));
+    assert!(block.hits > 0);
+}
+
+#[test]
+fn the_hits_of_a_block_are_an_estimate_that_is_about_right() {
+    needs!(Need::Root, Need::Bpf);
+    let mut programs = blocking();
+    let drops = 6400;
+    for _ in 0..drops {
+        assert_eq!(programs.run(Which::Frags, &syn(BAD_V4).to_bytes()), Drop);
+    }
+    let block = programs.loaded.blocklist.block_of(source_of(BAD_V4)).unwrap().unwrap();
+    // Each CPU counts 64 drops at once, and each tick with a hit counts for one.
+    assert!((drops - 64 * 8..drops + 64 * 8).contains(&block.hits), "{}", block.hits);
 }
 
 #[test]
@@ -283,9 +298,11 @@ fn a_frame_of_several_buffers_is_judged_and_counted_whole() {
 struct Tables;
 
 impl judge::Tables for Tables {
-    fn blocked(&self, source: Source) -> Option<Block> {
+    type Place = ();
+
+    fn blocked(&self, source: Source) -> Option<(Block, ())> {
         let blocked = [BAD_V4, "2001:db8:7::"].map(source_of).contains(&source);
-        blocked.then(|| Block { until: Ticks::MAX, ..Block::default() })
+        blocked.then(|| (Block { end: LAST_END, ..Block::default() }, ()))
     }
 
     fn allowed(&self, _address: Source) -> bool {
@@ -305,7 +322,7 @@ impl reader::Ports for Port22 {
 
 fn on_the_host(frame: &[u8]) -> Option<Verdict> {
     let evidence = judge::Evidence::from(reader::read(&frame, &Port22))?;
-    Some(judge::judge(evidence, frame.len() as u64, &SourceMask::new(32, 64), &Tables))
+    Some(judge::judge(evidence, frame.len() as u64, &SourceMask::new(32, 64), &Tables).0)
 }
 
 #[test]

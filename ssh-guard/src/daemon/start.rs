@@ -143,9 +143,7 @@ pub(crate) fn programs(settings: &Settings) -> Programs {
         mask: settings.guard.mask(),
         dry_run: settings.guard.dry_run,
         capacities: Capacities {
-            // Blocks that are over are removed a moment after their ends, so the map is somewhat larger than the
-            // ledger, which is what decides that the blocklist is full.
-            blocklist: blocklist + blocklist / 16,
+            blocklist,
             allowlist: ALLOWLIST_CAPACITY,
             sources: settings.limits.sources.get(),
         },

@@ -1,50 +1,85 @@
 //! The blocks in the kernel. Whoever holds this is their only writer.
 
+use std::os::fd::AsFd as _;
+
 use aya::maps::{HashMap, Map, MapData, MapError};
 use nix::errno::Errno;
+use ssh_guard_common::flat::{Entry, Family, Found, LAST_END, OVERLAPS, Shape, V4, V6};
 use ssh_guard_common::records::Block;
 use ssh_guard_common::source::Source;
 use ssh_guard_common::time::Ticks;
 
 use super::errno;
+use super::flat::{Counted, Put, Table};
+use super::memory::Memory;
 use crate::fault::{Exit, Fault};
 
-/// The map `BLOCKLIST`.
-pub struct Blocklist(HashMap<MapData, Source, Block>);
+/// A flat table for each family, and the hash for what their buckets have no room for.
+pub struct Blocklist {
+    v4: Table<V4>,
+    v6: Table<V6>,
+    beside: HashMap<MapData, Source, Block>,
+    /// Programs that are loaded from the same object later name the maps by these descriptors.
+    _tables: [Map; 2],
+}
+
+/// The maps of a blocklist, as they were loaded.
+pub(super) struct Maps {
+    pub(super) v4: Map,
+    pub(super) v6: Map,
+    pub(super) beside: Map,
+}
+
+/// The shapes of a blocklist's tables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Shapes {
+    pub(super) v4: Shape,
+    pub(super) v6: Shape,
+}
 
 impl Blocklist {
-    pub(super) fn new(map: Map) -> Result<Self, Fault> {
-        HashMap::try_from(map).map(Self).map_err(|error| {
+    pub(super) fn new(maps: Maps, shapes: Shapes) -> Result<Self, Fault> {
+        let Maps { v4, v6, beside } = maps;
+        let beside = HashMap::try_from(beside).map_err(|error| {
             Fault::new(Exit::Failure, "the blocklist is not what it should be").because(error)
-        })
+        })?;
+        Ok(Self { v4: table(&v4, shapes.v4)?, v6: table(&v6, shapes.v6)?, beside, _tables: [v4, v6] })
     }
 
-    /// Drops every packet of the source from now on, until `until`. `overlaps`: addresses of the source that are in
-    /// the allowlist pass. What was counted for a block that is already there is kept.
+    /// Drops every packet of the source from now on, until `until`, which is [`LAST_END`] at the latest. `overlaps`:
+    /// addresses of the source that are in the allowlist pass. What was counted for a block that is already there is
+    /// kept.
     ///
     /// # Errors
-    /// If the map is full, or the kernel refuses to write it; nothing has changed then.
+    /// If there is no room, or the kernel refuses to write; nothing has changed then.
     pub fn block(&mut self, source: Source, until: Ticks, overlaps: bool) -> Result<(), Fault> {
-        let counted = self.block_of(source)?.unwrap_or_default();
-        let flags = if overlaps { Block::OVERLAPS } else { 0 };
-        self.0.insert(source, Block { until, flags, ..counted }, 0).map_err(|error| {
-            if errno(&error) == Some(Errno::E2BIG) {
-                Fault::new(Exit::Failure, format!("the blocklist is full: {source} is not blocked"))
-                    .hint("raise 'limits.blocklist'")
-            } else {
-                Fault::new(Exit::Failure, format!("the kernel does not block {source}")).because(error)
-            }
-        })
+        let end = until.min(LAST_END) | if overlaps { OVERLAPS } else { 0 };
+        let put = if source.is_v4() { self.v4.put(source, end) } else { self.v6.put(source, end) };
+        match put {
+            Put::InTable => Ok(()),
+            Put::Beside => self.block_beside(source, end),
+        }
     }
 
     /// Lets the source's packets pass again; one that is not blocked stays so.
     ///
     /// # Errors
-    /// If the kernel refuses to write the map; the source is still blocked then.
+    /// If the kernel refuses to write; the source is still blocked then.
     pub fn unblock(&mut self, source: Source) -> Result<(), Fault> {
-        match self.0.remove(&source) {
-            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
-            Err(error) if errno(&error) == Some(Errno::ENOENT) => Ok(()),
+        let taken = if source.is_v4() { self.v4.take(source) } else { self.v6.take(source) };
+        if taken || self.find(source) != Found::Beside {
+            return Ok(());
+        }
+        match self.beside.remove(&source) {
+            Ok(()) => {
+                if source.is_v4() {
+                    self.v4.note_gone(source);
+                } else {
+                    self.v6.note_gone(source);
+                }
+                Ok(())
+            }
+            Err(error) if is_missing(&error) => Ok(()),
             Err(error) => {
                 Err(Fault::new(Exit::Failure, format!("the kernel does not unblock {source}")).because(error))
             }
@@ -54,12 +89,56 @@ impl Blocklist {
     /// The source's block, whether it is over or not.
     ///
     /// # Errors
-    /// If the kernel refuses to read the map.
+    /// If the kernel refuses to read.
     pub fn block_of(&self, source: Source) -> Result<Option<Block>, Fault> {
-        match self.0.get(&source, 0) {
-            Ok(block) => Ok(Some(block)),
-            Err(MapError::KeyNotFound) => Ok(None),
-            Err(error) => Err(Fault::new(Exit::Failure, "cannot read the blocklist").because(error)),
+        match self.find(source) {
+            Found::Absent => Ok(None),
+            Found::Entry(entry) => Ok(Some(self.counted(source, &entry))),
+            Found::Beside => match self.beside.get(&source, 0) {
+                Ok(block) => Ok(Some(block)),
+                Err(error) if is_missing(&error) => Ok(None),
+                Err(error) => Err(Fault::new(Exit::Failure, "cannot read the blocklist").because(error)),
+            },
         }
     }
+
+    fn find(&self, source: Source) -> Found {
+        if source.is_v4() { self.v4.find(source) } else { self.v6.find(source) }
+    }
+
+    fn counted(&self, source: Source, entry: &Entry) -> Block {
+        let Counted { hits, last_hit } =
+            if source.is_v4() { self.v4.counted(entry) } else { self.v6.counted(entry) };
+        Block { end: entry.end, last_hit, hits }
+    }
+
+    fn block_beside(&mut self, source: Source, end: u32) -> Result<(), Fault> {
+        let known = self.block_of(source)?;
+        let block = Block { end, ..known.unwrap_or_default() };
+        self.beside.insert(source, block, 0).map_err(|error| {
+            if errno(&error) == Some(Errno::E2BIG) {
+                Fault::new(Exit::Failure, format!("the blocklist is full: {source} is not blocked"))
+                    .hint("raise 'limits.blocklist'")
+            } else {
+                Fault::new(Exit::Failure, format!("the kernel does not block {source}")).because(error)
+            }
+        })?;
+        if known.is_none() {
+            if source.is_v4() { self.v4.note_beside(source) } else { self.v6.note_beside(source) }
+        }
+        Ok(())
+    }
+}
+
+fn table<F: Family>(map: &Map, shape: Shape) -> Result<Table<F>, Fault> {
+    let Map::Array(data) = map else {
+        return Err(Fault::new(Exit::Failure, "a table of the blocklist is not what it should be"));
+    };
+    let memory = Memory::of_map(data.fd().as_fd(), shape.cells::<F>())
+        .map_err(|error| Fault::new(Exit::Failure, "cannot map a table of the blocklist").because(error))?;
+    Ok(Table::new(memory, shape))
+}
+
+fn is_missing(error: &MapError) -> bool {
+    matches!(error, MapError::KeyNotFound) || errno(error) == Some(Errno::ENOENT)
 }

@@ -29,7 +29,9 @@ impl KernelClock {
     /// If the kernel refuses to run the program (before 5.6 it has none of this), or its tick is not known.
     pub(super) fn start(program: &mut Xdp) -> Result<Self, Fault> {
         let (jiffies, moment) = read_both(program)?;
-        Ok(Self { hz: tick_rate()?, base: jiffies, jiffies, moment })
+        // No tick that comes is 0, which is when an entry was last hit that never was.
+        let base = jiffies.saturating_sub(1 << TICK_SHIFT);
+        Ok(Self { hz: tick_rate()?, base, jiffies, moment })
     }
 
     /// The jiffies from which ticks are counted.

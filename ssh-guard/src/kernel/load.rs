@@ -1,16 +1,19 @@
 //! Puts the programs and their maps into the kernel.
 
 use std::error::Error as _;
+use std::hash::{BuildHasher as _, RandomState};
 use std::os::fd::AsFd as _;
 
 use aya::maps::{Map, MapData, MapError};
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::errno::Errno;
+use ssh_guard_common::flat::{Family as _, SLOTS, Shape, V4, V6};
 use ssh_guard_common::source::SourceMask;
 use ssh_guard_common::{MAX_PORTS, names};
 use tracing::debug;
 
+use super::blocklist::{self, Shapes};
 use super::object::OBJECT;
 use super::{Allowlist, Blocklist, KernelClock, Sampler, SettingsMap, errno};
 use crate::fault::{Exit, Fault};
@@ -80,11 +83,17 @@ pub fn load(programs: &Programs) -> Result<Loaded, Fault> {
         *slot = *port;
     }
     let dry_run = u8::from(*dry_run);
+    let buckets = buckets_for(capacities.blocklist as usize);
+    let shapes = Shapes { v4: shape(buckets), v6: shape(buckets) };
     let mut ebpf = EbpfLoader::new()
         .override_global(names::PORTS, &slots, true)
         .override_global(names::SOURCE_MASK, mask, true)
         .override_global(names::DRY_RUN, &dry_run, true)
-        .map_max_entries(names::BLOCKLIST, capacities.blocklist)
+        .override_global(names::BLOCKED_V4_SHAPE, &shapes.v4, true)
+        .override_global(names::BLOCKED_V6_SHAPE, &shapes.v6, true)
+        .map_max_entries(names::BLOCKED_V4, shapes.v4.cells::<V4>())
+        .map_max_entries(names::BLOCKED_V6, shapes.v6.cells::<V6>())
+        .map_max_entries(names::BLOCKED_BESIDE, beside(capacities.blocklist))
         .map_max_entries(names::ALLOWLIST, capacities.allowlist)
         .map_max_entries(names::SOURCES, capacities.sources)
         .load(OBJECT)
@@ -97,7 +106,12 @@ pub fn load(programs: &Programs) -> Result<Loaded, Fault> {
         take(&mut ebpf, names::VERDICTS, &mut maps)?,
         take(&mut ebpf, names::SOURCES, &mut maps)?,
     )?;
-    let blocklist = Blocklist::new(take(&mut ebpf, names::BLOCKLIST, &mut maps)?)?;
+    let blocked = blocklist::Maps {
+        v4: take(&mut ebpf, names::BLOCKED_V4, &mut maps)?,
+        v6: take(&mut ebpf, names::BLOCKED_V6, &mut maps)?,
+        beside: take(&mut ebpf, names::BLOCKED_BESIDE, &mut maps)?,
+    };
+    let blocklist = Blocklist::new(blocked, shapes)?;
     let allowlist = Allowlist::new(take(&mut ebpf, names::ALLOWLIST, &mut maps)?)?;
     let settings = SettingsMap::new(take(&mut ebpf, names::SETTINGS, &mut maps)?, &clock)?;
     let (program, program_id) = load_newest(&mut ebpf)?;
@@ -115,6 +129,24 @@ fn load_newest(ebpf: &mut Ebpf) -> Result<(&'static str, u32), Fault> {
             Ok((names::PROGRAM, number(load_program(ebpf, names::PROGRAM)?)?))
         }
     }
+}
+
+/// Buckets for so many entries: half of the slots then are free. One bucket in 200 overflows (a Poisson distribution of
+/// mean 7 exceeds 15 with a probability of 0.002), and the table is as dense as caches like it.
+fn buckets_for(entries: usize) -> u32 {
+    u32::try_from(entries.div_ceil(SLOTS as usize / 2)).unwrap_or(u32::MAX / V6::CELLS_PER_BUCKET).max(1)
+}
+
+/// Entries of the hash beside tables for so many: a hundred times what is to be expected, as it costs little.
+fn beside(entries: u32) -> u32 {
+    entries / 16 + 1024
+}
+
+/// A shape with a seed that nobody knows.
+fn shape(buckets: u32) -> Shape {
+    // The standard library seeds its hashes from the kernel's random numbers.
+    let number = |salt: u64| RandomState::new().hash_one(salt);
+    Shape { seed: [number(0), number(1), number(2), number(3)], buckets, reserved: 0 }
 }
 
 fn load_program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, Fault> {

@@ -25,7 +25,7 @@ impl Guard {
 
     fn tell_ban(&self, ban: &Ban, now: Moment) -> BanEntry {
         let block = self.maps.blocklist.block_of(ban.source).unwrap_or_default();
-        let in_force = |block: &Block| !is_over(block.until, self.maps.clock.ticks_of(now));
+        let in_force = |block: &Block| !is_over(block.until(), self.maps.clock.ticks_of(now));
         let last_hit =
             block.filter(|block| block.hits > 0).map(|block| self.maps.clock.moment_of(block.last_hit));
         BanEntry {
@@ -37,7 +37,7 @@ impl Guard {
             until: clock::wall(ban.until),
             rung: ban.rung,
             offences: ban.offences,
-            hits: block.map_or(0, |block| block.hits),
+            hits: block.map_or(0, |block| u64::from(block.hits)),
             last_hit: last_hit.map(clock::wall),
             in_kernel: block.as_ref().is_some_and(in_force),
         }
