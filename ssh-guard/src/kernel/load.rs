@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use ssh_guard_common::flat::{Family as _, SLOTS, Shape, V4, V6};
 use ssh_guard_common::source::SourceMask;
 use ssh_guard_common::{MAX_PORTS, names};
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::blocklist::{self, Shapes};
 use super::object::OBJECT;
@@ -122,13 +122,29 @@ pub fn load(programs: &Programs) -> Result<Loaded, Fault> {
 /// other one.
 fn load_newest(ebpf: &mut Ebpf) -> Result<(&'static str, u32), Fault> {
     let number = |xdp: &Xdp| xdp.info().map(|info| info.id()).map_err(|error| refused(&error.into()));
-    match load_program(ebpf, names::PROGRAM_FRAGS) {
-        Ok(xdp) => Ok((names::PROGRAM_FRAGS, number(xdp)?)),
-        Err(fault) => {
-            debug!(error = fault.told(), "no multi-buffer XDP here");
+    let frags = program(ebpf, names::PROGRAM_FRAGS)?;
+    match frags.load() {
+        Ok(()) => Ok((names::PROGRAM_FRAGS, number(frags)?)),
+        Err(error) if is_before_frags(&error) => {
+            info!(
+                "this kernel has no XDP for packets of several buffers: interfaces with a large MTU need mode generic"
+            );
             Ok((names::PROGRAM, number(load_program(ebpf, names::PROGRAM)?)?))
         }
+        Err(error) => Err(refused(&error.into())),
     }
+}
+
+/// Whether the kernel refused the program's flag, `BPF_F_XDP_HAS_FRAGS`: then its verifier said nothing.
+fn is_before_frags(error: &ProgramError) -> bool {
+    let ProgramError::LoadError { verifier_log, .. } = error else { return false };
+    errno(error) == Some(Errno::EINVAL) && verifier_log.to_string().trim().is_empty()
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, Fault> {
+    ebpf.program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or_else(|| Fault::new(Exit::Failure, format!("the object has no XDP program '{name}'")))
 }
 
 /// Buckets for so many entries: half of the slots then are free. One bucket in 200 overflows (a Poisson distribution of
@@ -150,10 +166,7 @@ fn shape(buckets: u32) -> Shape {
 }
 
 fn load_program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, Fault> {
-    let program: &mut Xdp = ebpf
-        .program_mut(name)
-        .and_then(|program| program.try_into().ok())
-        .ok_or_else(|| Fault::new(Exit::Failure, format!("the object has no XDP program '{name}'")))?;
+    let program = program(ebpf, name)?;
     program.load().map_err(|error| refused(&error.into()))?;
     Ok(program)
 }
