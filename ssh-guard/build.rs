@@ -35,12 +35,12 @@ fn compile() -> Result<(), String> {
 
     let compiler = Compiler::find(root, &machine).map_err(|why| format!("{why}: run 'cargo xtask setup'"))?;
     watch(&compiler.linker);
-    let mut command = compiler.command(root, &machine, "build");
+    let mut command = compiler.command(root, &machine, "build", ebpf::OBJECT);
     let status = command.status().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     if !status.success() {
         return Err(format!("the programs do not compile ({status}): 'cargo xtask build-ebpf' shows why"));
     }
-    let object = ebpf::object(root, &machine);
+    let object = ebpf::object(root, &machine, ebpf::OBJECT);
     let embedded = Path::new(&variable("OUT_DIR")?).join(ebpf::OBJECT);
     fs::copy(&object, &embedded).map_err(|error| format!("cannot copy '{}': {error}", object.display()))?;
     Ok(())

@@ -13,6 +13,11 @@ use crate::{
 pub fn build() -> Result<PathBuf> {
     setup::setup()?;
     run(cargo("build").args(["--release", "--package", "ssh-guard"]))?;
+    Ok(release().join("ssh-guard"))
+}
+
+/// The folder of what was built for use.
+pub fn release() -> PathBuf {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    Ok(root().join(target).join("release/ssh-guard"))
+    root().join(target).join("release")
 }

@@ -13,7 +13,7 @@ pub fn build_ebpf() -> Result<()> {
     let root = root();
     let compiler =
         Compiler::find(&root, &HERE).map_err(|why| Error::msg(format!("{why}: run 'cargo xtask setup'")))?;
-    run(&mut compiler.command(&root, &HERE, "build"))?;
-    say(&format!("build-ebpf: {}", ebpf::object(&root, &HERE).display()));
+    run(&mut compiler.command(&root, &HERE, "build", ebpf::OBJECT))?;
+    say(&format!("build-ebpf: {}", ebpf::object(&root, &HERE, ebpf::OBJECT).display()));
     Ok(())
 }

@@ -15,8 +15,11 @@ use crate::toolchain::{self, Kind, Toolchain};
 /// The package of the programs.
 pub const PACKAGE: &str = "ssh-guard-ebpf";
 
-/// The object file that it becomes.
+/// The object file of the daemon's programs.
 pub const OBJECT: &str = "ssh_guard_xdp";
+
+/// The crates that may use unstable features of a stable compiler; one list, so that cargo builds each but once.
+const UNSTABLE: &str = "aya_ebpf,ssh_guard_common,ssh_guard_xdp,ssh_guard_bench";
 
 /// The machine on which the programs will run, in rustc's words.
 pub struct Machine<'a> {
@@ -50,10 +53,10 @@ impl Compiler {
         Ok(Self { toolchain, linker })
     }
 
-    /// Makes the command that builds (`build`) or checks (`clippy`) the programs in the workspace at `root`.
+    /// Makes the command that builds (`build`) or checks (`clippy`) the programs of `object` in the workspace at `root`.
     ///
     /// They have a target folder of their own: cargo locks the one it builds in, and would wait for itself.
-    pub fn command(&self, root: &Path, machine: &Machine<'_>, verb: &str) -> Command {
+    pub fn command(&self, root: &Path, machine: &Machine<'_>, verb: &str, object: &str) -> Command {
         let Toolchain { kind, bin, release: _ } = &self.toolchain;
         let cargo = bin.join("cargo");
         let mut command = match verb {
@@ -74,21 +77,21 @@ impl Compiler {
             .env("RUSTC", bin.join("rustc"))
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
             .env(linker_variable, &self.linker)
-            .args([verb, "--release", "--package", PACKAGE, "--bin", OBJECT])
+            .args([verb, "--release", "--package", PACKAGE, "--bin", object])
             .args(["--target", machine.target(), "--target-dir"])
             .arg(target_dir(root));
         match kind {
             // Unstable features for just these crates: aya-ebpf needs inline assembly, which is unstable for BPF.
-            Kind::Debian => command.env("RUSTC_BOOTSTRAP", "aya_ebpf,ssh_guard_common,ssh_guard_xdp"),
+            Kind::Debian => command.env("RUSTC_BOOTSTRAP", UNSTABLE),
             Kind::Nightly => command.args(["-Z", "build-std=core"]),
         };
         command
     }
 }
 
-/// Where the object stands once it is built.
-pub fn object(root: &Path, machine: &Machine<'_>) -> PathBuf {
-    target_dir(root).join(machine.target()).join("release").join(OBJECT)
+/// Where an object stands once it is built.
+pub fn object(root: &Path, machine: &Machine<'_>, object: &str) -> PathBuf {
+    target_dir(root).join(machine.target()).join("release").join(object)
 }
 
 /// Finds bpf-linker: the one that set-up installed, else the one on `PATH`.
@@ -140,7 +143,7 @@ mod tests {
     fn command(kind: Kind, verb: &str) -> String {
         let toolchain = Toolchain { kind, bin: "/bin-of-it".into(), release: "1.96.0".to_owned() };
         let compiler = Compiler { toolchain, linker: "/tools/bpf-linker".into() };
-        format!("{:?}", compiler.command(Path::new("/tree"), &HERE, verb))
+        format!("{:?}", compiler.command(Path::new("/tree"), &HERE, verb, OBJECT))
     }
 
     #[test]
@@ -175,7 +178,10 @@ mod tests {
     #[test]
     fn only_the_crates_that_need_it_may_use_unstable_features() {
         let debian = command(Kind::Debian, "build");
-        assert!(debian.contains("RUSTC_BOOTSTRAP=\"aya_ebpf,ssh_guard_common,ssh_guard_xdp\""), "{debian}");
+        assert!(
+            debian.contains("RUSTC_BOOTSTRAP=\"aya_ebpf,ssh_guard_common,ssh_guard_xdp,ssh_guard_bench\""),
+            "{debian}"
+        );
         assert!(!command(Kind::Nightly, "build").contains("RUSTC_BOOTSTRAP=\""));
     }
 
@@ -189,7 +195,7 @@ mod tests {
     fn the_target_has_the_byte_order_of_the_machine() {
         assert_eq!(HERE.target(), "bpfel-unknown-none");
         assert_eq!(Machine { arch: "s390x", endian: "big" }.target(), "bpfeb-unknown-none");
-        let object = object(Path::new("/tree"), &HERE);
+        let object = object(Path::new("/tree"), &HERE, OBJECT);
         assert_eq!(object, Path::new("/tree/target/bpf/bpfel-unknown-none/release/ssh_guard_xdp"));
     }
 }

@@ -9,8 +9,9 @@ use std::{
 use anyhow::{Context as _, Error, Result};
 
 use crate::{
+    bench,
     command::{cargo, root, run, say},
-    ebpf::Compiler,
+    ebpf::{self, Compiler},
     packages::{self, Package},
     setup::{self, HERE},
     toolchain::{self, Kind, Toolchain},
@@ -23,7 +24,9 @@ pub fn lint() -> Result<()> {
     host_tool("clippy", "clippy", packages::CLIPPY)?;
     run(cargo("fmt").args(["--all", "--check"]))?;
     run(cargo("clippy").args(["--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
-    run(compiler.command(&root(), &HERE, "clippy").args(["--", "--deny", "warnings"]))?;
+    for object in [ebpf::OBJECT, bench::OBJECT] {
+        run(compiler.command(&root(), &HERE, "clippy", object).args(["--", "--deny", "warnings"]))?;
+    }
     run(cargo("doc").args(["--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings"))?;
     for script in scripts(&root())? {
         run(Command::new("bash").arg("-n").arg(script))?;

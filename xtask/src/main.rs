@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use command::say;
 
+mod bench;
 mod build;
 mod build_ebpf;
 mod command;
@@ -47,6 +48,13 @@ enum Verb {
     },
     /// Check format, lints, documents and scripts
     Lint,
+    /// Set up, build for use, and measure what the programs cost beside other packet filters (docs/benchmarks.md)
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Arguments of the benchmark: --quick, --only NAME, --json PATH, --help
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -68,6 +76,7 @@ impl Verb {
             Self::Run { arguments } => run::run(&arguments),
             Self::Test { arguments } => test::test(&arguments),
             Self::Lint => lint::lint(),
+            Self::Bench { arguments } => bench::bench(&arguments),
         }
     }
 }

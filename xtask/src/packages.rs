@@ -53,6 +53,15 @@ pub const TESTS: &[Package] = &[
     Package { name: "sshpass", brings: "sshpass", reason: "types wrong passwords in tests" },
 ];
 
+/// What the benchmark sets the guard beside, and lays its networks out with.
+pub const BENCH: &[Package] = &[
+    Package { name: "ethtool", brings: "ethtool", reason: "switches the benchmark's interfaces to NAPI" },
+    Package { name: "nftables", brings: "nft", reason: "drops the same packets, in the benchmark" },
+    Package { name: "iptables", brings: "iptables", reason: "drops the same packets, in the benchmark" },
+    Package { name: "ipset", brings: "ipset", reason: "holds the list that iptables drops by" },
+    Package { name: "xdp-tools", brings: "xdp-filter", reason: "has a program that drops the same packets" },
+];
+
 /// The lints for Debian's compiler.
 pub const CLIPPY: &[Package] =
     &[Package { name: "rust-web-clippy", brings: "/usr/bin/cargo-clippy", reason: "lints the programs" }];
@@ -125,7 +134,7 @@ mod tests {
 
     #[test]
     fn every_package_says_what_it_is_for_and_stands_in_one_list() {
-        let all: Vec<_> = [TOOLCHAIN, LINKER, TESTS, CLIPPY, RUSTFMT].into_iter().flatten().collect();
+        let all: Vec<_> = [TOOLCHAIN, LINKER, TESTS, BENCH, CLIPPY, RUSTFMT].into_iter().flatten().collect();
         for package in &all {
             assert!(!package.reason.is_empty(), "{package:?}");
             assert_eq!(all.iter().filter(|other| other.name == package.name).count(), 1, "{package:?}");

@@ -1,0 +1,37 @@
+//! Which CPU does what.
+
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
+/// Sends.
+pub const SENDER: usize = 0;
+/// Receives, and test-runs programs.
+pub const RECEIVER: usize = 1;
+
+/// Has a thread, by its id, or 0 for this one, run on one CPU alone.
+///
+/// # Errors
+/// If the thread is gone, or may not be moved.
+pub fn pin(thread: i32, cpu: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu).with_context(|| format!("no set of CPUs holds CPU {cpu}"))?;
+    sched_setaffinity(Pid::from_raw(thread), &set)
+        .with_context(|| format!("cannot pin thread {thread} to CPU {cpu}"))
+}
+
+/// Runs `f` on a thread of its own that stays on a CPU.
+///
+/// # Errors
+/// Those of `f`, or if the thread cannot be pinned.
+pub fn on<T: Send>(cpu: usize, f: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            pin(0, cpu)?;
+            f()
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}

@@ -1,0 +1,103 @@
+//! The guard, loaded through its own library.
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Context as _, Result, bail};
+use aya::programs::{Program, ProgramFd, Xdp};
+use ssh_guard::fault::Fault;
+use ssh_guard::kernel::{Capacities, Loaded, Programs, load};
+use ssh_guard::network::Network;
+use ssh_guard_common::records::Settings;
+use ssh_guard_common::source::{Source, SourceMask};
+use ssh_guard_common::time::NEVER;
+use ssh_guard_common::verdict::Verdict;
+
+/// The port that is guarded.
+pub const PORT: u16 = 22;
+
+/// The guard's programs and maps, with the defaults of the configuration but for the size of the blocklist.
+pub struct Guard(Loaded);
+
+impl Guard {
+    /// Loads it, with room for so many blocks.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn load(blocks: u32) -> Result<Self> {
+        let capacities = Capacities { blocklist: blocks, allowlist: 1024, sources: 131_072 };
+        let programs =
+            Programs { ports: vec![PORT], mask: SourceMask::new(32, 64), dry_run: false, capacities };
+        let mut loaded = load(&programs).map_err(told)?;
+        loaded.settings.put_to_use(Settings::BLOCKLIST, true).map_err(told)?;
+        Ok(Self(loaded))
+    }
+
+    /// Blocks sources, for ever.
+    ///
+    /// # Errors
+    /// If one of them is not blocked.
+    pub fn block(&mut self, sources: impl IntoIterator<Item = Source>) -> Result<()> {
+        for source in sources {
+            self.0.blocklist.block(source, NEVER, false).map_err(told)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a source is in the blocklist.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn blocks(&self, source: Source) -> Result<bool> {
+        Ok(self.0.blocklist.block_of(source).map_err(told)?.is_some())
+    }
+
+    /// Puts /24 networks into the allowlist, by their first address.
+    ///
+    /// # Errors
+    /// If one of them is not allowed.
+    pub fn allow(&mut self, networks: impl IntoIterator<Item = Ipv4Addr>) -> Result<()> {
+        self.0.settings.put_to_use(Settings::ALLOWLIST, true).map_err(told)?;
+        for first in networks {
+            let network = Network::new(first.into(), 24);
+            self.0.allowlist.allow(network, NEVER).map_err(told)?;
+        }
+        Ok(())
+    }
+
+    /// How many packets got this verdict so far.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn count(&self, verdict: Verdict) -> Result<u64> {
+        Ok(self.0.sampler.verdicts().map_err(told)?[verdict as usize].packets)
+    }
+
+    /// The program that would be attached.
+    ///
+    /// # Errors
+    /// If it is not what it should be.
+    pub fn program(&mut self) -> Result<&mut Xdp> {
+        let name = self.0.program_name();
+        match self.0.ebpf.program_mut(name) {
+            Some(Program::Xdp(xdp)) => Ok(xdp),
+            _ => bail!("'{name}' is no XDP program"),
+        }
+    }
+}
+
+/// A fault of the library with all it says.
+fn told(fault: Fault) -> anyhow::Error {
+    anyhow::anyhow!("{}", fault.told()).context("the guard")
+}
+
+/// Opens an XDP program a second time, for a map of programs.
+///
+/// # Errors
+/// If it is not loaded.
+pub fn descriptor(program: &Xdp) -> Result<ProgramFd> {
+    program
+        .fd()
+        .context("the program is not loaded")?
+        .try_clone()
+        .context("cannot open the program a second time")
+}

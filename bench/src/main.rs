@@ -1,0 +1,100 @@
+//! Measures what the guard's programs cost, beside an empty program and other packet filters, in one run.
+//!
+//! Three benchmarks, each in a file of its name: [`program`] (nanoseconds a packet, by test runs), [`drops`] and
+//! [`flood`] (packets through a veth pair, by packet filter) and [`loading`] (bans into the kernel).
+
+mod bed;
+mod clock;
+mod cpu;
+mod drops;
+mod flood;
+mod frame;
+mod generator;
+mod guard;
+mod loading;
+mod machine;
+mod peers;
+mod plan;
+mod program;
+mod programs;
+mod receiver;
+mod report;
+mod sources;
+mod statistics;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the programs compute checksums, the tests do it after them")
+)]
+#[path = "../../ssh-guard-ebpf/src/bin/ssh_guard_bench/walk.rs"]
+mod walk;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use clap::{Parser, ValueEnum};
+
+use machine::Machine;
+use plan::Plan;
+use report::Report;
+
+/// Measure what the guard's programs cost, beside an empty program and other packet filters
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Arguments {
+    /// Few rounds and small lists: shows that it works, in less than a minute
+    #[arg(long)]
+    quick: bool,
+    /// Run this benchmark only
+    #[arg(long, value_name = "NAME")]
+    only: Option<Benchmark>,
+    /// Where the results go as JSON [default: a new file in 'target/bench']
+    #[arg(long, value_name = "PATH")]
+    json: Option<PathBuf>,
+    /// The object of the benchmark's own programs
+    #[arg(long, hide = true, value_name = "PATH")]
+    programs: PathBuf,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Benchmark {
+    /// Nanoseconds a packet, by test runs of the program
+    Program,
+    /// Banned packets through a veth pair, by packet filter
+    Drops,
+    /// A SYN flood from sources that nobody banned, in front of a listener
+    Flood,
+    /// Bans into the kernel
+    Loading,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    ensure!(nix::unistd::geteuid().is_root(), "this loads programs into the kernel: run it as root");
+    let machine = Machine::look()?;
+    ensure!(machine.cpus >= 2, "one CPU sends while another one receives: this machine has only one");
+    let plan = if arguments.quick { Plan::QUICK } else { Plan::FULL };
+    let mut report = Report::new(machine, arguments.quick);
+    let all: [(Benchmark, fn(&PathBuf, &Plan, &mut Report) -> Result<()>); 4] = [
+        (Benchmark::Program, program::measure),
+        (Benchmark::Drops, drops::measure),
+        (Benchmark::Flood, flood::measure),
+        (Benchmark::Loading, loading::measure),
+    ];
+    for (benchmark, measure) in all {
+        if arguments.only.is_none_or(|only| only == benchmark) {
+            measure(&arguments.programs, &plan, &mut report)?;
+        }
+    }
+    report.write(arguments.json.as_deref())
+}

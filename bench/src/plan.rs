@@ -1,0 +1,46 @@
+//! How much is measured: enough to believe it, or just enough to see that it works.
+
+use std::time::Duration;
+
+/// Sizes of lists, rounds, and how long each measurement takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// How many sources are banned, in one benchmark after the other.
+    pub sizes: &'static [u32],
+    /// How often everything is measured, each round in the same order.
+    pub rounds: u32,
+    /// How long a call that test-runs a program takes, about.
+    pub test_run: Duration,
+    /// How long packets are counted.
+    pub window: Duration,
+    /// How many sources are banned while others flood.
+    pub banned_in_flood: u32,
+    /// How many sources flood.
+    pub flooding: u32,
+    /// How many bans are loaded, and how often.
+    pub loads: &'static [(u32, u32)],
+}
+
+impl Plan {
+    /// The figures to quote.
+    pub const FULL: Self = Self {
+        sizes: &[1_000, 100_000, 1_000_000],
+        rounds: 5,
+        test_run: Duration::from_millis(300),
+        window: Duration::from_secs(1),
+        banned_in_flood: 100_000,
+        flooding: 1_000_000,
+        loads: &[(100_000, 5), (1_000_000, 3)],
+    };
+
+    /// The figures to look at once.
+    pub const QUICK: Self = Self {
+        sizes: &[1_000, 10_000],
+        rounds: 2,
+        test_run: Duration::from_millis(60),
+        window: Duration::from_millis(300),
+        banned_in_flood: 10_000,
+        flooding: 100_000,
+        loads: &[(10_000, 2)],
+    };
+}

@@ -1,0 +1,37 @@
+//! The programs that the benchmark needs beside the guard's: `ssh-guard-bench` loads them, the daemon never does.
+
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(clippy::inline_always, reason = "calls cost a program as much as what is measured")
+)]
+
+#[cfg(target_arch = "bpf")]
+mod empty;
+#[cfg(target_arch = "bpf")]
+mod flood;
+#[cfg(target_arch = "bpf")]
+mod frame;
+#[cfg(target_arch = "bpf")]
+mod sources;
+#[cfg(target_arch = "bpf")]
+mod walk;
+#[cfg(target_arch = "bpf")]
+mod walker;
+
+#[cfg(not(target_arch = "bpf"))]
+fn main() {}
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier refuses a program that can come here: a loop without an end.
+    loop {}
+}
+
+/// The helpers that the programs call are for programs whose licence is compatible with the kernel's.
+#[cfg(target_arch = "bpf")]
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

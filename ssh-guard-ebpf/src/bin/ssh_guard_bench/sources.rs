@@ -1,0 +1,47 @@
+//! The lists of sources, and where the walk through them is.
+
+use aya_ebpf::btf_maps::Array;
+use aya_ebpf::macros::btf_map;
+
+use crate::walk::{CHUNK_V4, CHUNK_V6, Walk};
+
+/// One walk: the programs run on one CPU.
+#[btf_map]
+static WALK: Array<Walk, 1> = Array::new();
+
+/// Written by the benchmark, in chunks: a million system calls would take as long as the measurement.
+#[btf_map]
+static SOURCES_V4: Array<[u32; CHUNK_V4], 1> = Array::new();
+
+/// As above.
+#[btf_map]
+static SOURCES_V6: Array<[u32; 4 * CHUNK_V6], 1> = Array::new();
+
+/// Takes a step: the walk, the number of the frame, and the place in the list.
+#[inline(always)]
+pub fn step() -> Option<(Walk, u32, u32)> {
+    let walk = WALK.get_ptr_mut(0)?;
+    // SAFETY: the value outlives the program's run, and no other CPU runs one of these.
+    unsafe {
+        let Walk { first, count, position, frames, .. } = *walk;
+        if position >= count {
+            return None;
+        }
+        (*walk).position = if position + 1 == count { 0 } else { position + 1 };
+        (*walk).frames = frames.wrapping_add(1);
+        Some((*walk, frames, first + position))
+    }
+}
+
+#[inline(always)]
+pub fn v4(place: u32) -> Option<u32> {
+    let chunk = SOURCES_V4.get(place / CHUNK_V4 as u32)?;
+    Some(chunk[place as usize % CHUNK_V4])
+}
+
+#[inline(always)]
+pub fn v6(place: u32) -> Option<[u32; 4]> {
+    let chunk = SOURCES_V6.get(place / CHUNK_V6 as u32)?;
+    let at = 4 * (place as usize % CHUNK_V6);
+    Some([chunk[at], chunk[at + 1], chunk[at + 2], chunk[at + 3]])
+}
