@@ -39,7 +39,8 @@ pub struct Generator {
 pub struct Flood {
     /// What was counted while it went on.
     pub window: Window,
-    /// What was counted from before its beginning until after its end: no packet is missing in it.
+    /// What was counted from before its beginning until after its end, attempts that were too short included: no
+    /// packet is missing in it.
     pub whole: Counters,
 }
 
@@ -59,8 +60,8 @@ impl Generator {
     /// # Errors
     /// If frames cannot be sent, or the flood ends before the window does, whatever is tried.
     pub fn flood(&mut self, bed: &Bed, length: Duration) -> Result<Flood> {
+        let before = settled(bed)?;
         for _attempt in 0..6 {
-            let before = settled(bed)?;
             let Template { ip_sum, tcp_sum, .. } = self.template;
             let interface = bed.sending_interface()?;
             self.programs.begin(Walk {
