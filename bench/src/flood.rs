@@ -2,7 +2,7 @@
 //! anyway.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use ssh_guard_common::verdict::Verdict;
@@ -31,7 +31,7 @@ struct Server {
 ///
 /// # Errors
 /// If a bed cannot be made, or a SYN did not reach TCP.
-pub fn measure(object: &PathBuf, plan: &Plan, report: &mut Report) -> Result<()> {
+pub fn measure(object: &Path, plan: &Plan, report: &mut Report) -> Result<()> {
     let (banned, flooding) = (plan.banned_in_flood, plan.flooding);
     report.progress(&format!("flood: {flooding} sources, {banned} others banned"));
     let mut strangers = sources::strangers_v4();

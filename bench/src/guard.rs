@@ -4,7 +4,6 @@ use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result, bail};
 use aya::programs::{Program, ProgramFd, Xdp};
-use ssh_guard::fault::Fault;
 use ssh_guard::kernel::{Capacities, Loaded, Programs, load};
 use ssh_guard::network::Network;
 use ssh_guard_common::records::Settings;
@@ -27,8 +26,8 @@ impl Guard {
         let capacities = Capacities { blocklist: blocks, allowlist: 1024, sources: 131_072 };
         let programs =
             Programs { ports: vec![PORT], mask: SourceMask::new(32, 64), dry_run: false, capacities };
-        let mut loaded = load(&programs).map_err(told)?;
-        loaded.settings.put_to_use(Settings::BLOCKLIST, true).map_err(told)?;
+        let mut loaded = load(&programs)?;
+        loaded.settings.put_to_use(Settings::BLOCKLIST, true)?;
         Ok(Self(loaded))
     }
 
@@ -38,7 +37,7 @@ impl Guard {
     /// If one of them is not blocked.
     pub fn block(&mut self, sources: impl IntoIterator<Item = Source>) -> Result<()> {
         for source in sources {
-            self.0.blocklist.block(source, NEVER, false).map_err(told)?;
+            self.0.blocklist.block(source, NEVER, false)?;
         }
         Ok(())
     }
@@ -48,7 +47,7 @@ impl Guard {
     /// # Errors
     /// If the map cannot be read.
     pub fn blocks(&self, source: Source) -> Result<bool> {
-        Ok(self.0.blocklist.block_of(source).map_err(told)?.is_some())
+        Ok(self.0.blocklist.block_of(source)?.is_some())
     }
 
     /// Puts /24 networks into the allowlist, by their first address.
@@ -56,10 +55,10 @@ impl Guard {
     /// # Errors
     /// If one of them is not allowed.
     pub fn allow(&mut self, networks: impl IntoIterator<Item = Ipv4Addr>) -> Result<()> {
-        self.0.settings.put_to_use(Settings::ALLOWLIST, true).map_err(told)?;
+        self.0.settings.put_to_use(Settings::ALLOWLIST, true)?;
         for first in networks {
             let network = Network::new(first.into(), 24);
-            self.0.allowlist.allow(network, NEVER).map_err(told)?;
+            self.0.allowlist.allow(network, NEVER)?;
         }
         Ok(())
     }
@@ -69,7 +68,7 @@ impl Guard {
     /// # Errors
     /// If the map cannot be read.
     pub fn count(&self, verdict: Verdict) -> Result<u64> {
-        Ok(self.0.sampler.verdicts().map_err(told)?[verdict as usize].packets)
+        Ok(self.0.sampler.verdicts()?[verdict as usize].packets)
     }
 
     /// The program that would be attached.
@@ -83,11 +82,6 @@ impl Guard {
             _ => bail!("'{name}' is no XDP program"),
         }
     }
-}
-
-/// A fault of the library with all it says.
-fn told(fault: Fault) -> anyhow::Error {
-    anyhow::anyhow!("{}", fault.told()).context("the guard")
 }
 
 /// Opens an XDP program a second time, for a map of programs.

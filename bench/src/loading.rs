@@ -1,6 +1,6 @@
 //! How long bans take into the kernel, one call of the library each, as the daemon makes them.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Result, ensure};
 use ssh_guard_common::source::Source;
@@ -14,7 +14,7 @@ use crate::{clock, sources};
 ///
 /// # Errors
 /// If a ban does not get into the kernel.
-pub fn measure(_: &PathBuf, plan: &Plan, report: &mut Report) -> Result<()> {
+pub fn measure(_: &Path, plan: &Plan, report: &mut Report) -> Result<()> {
     for (size, rounds) in plan.loads {
         report.progress(&format!("loading: {size} bans"));
         let bans: Vec<Source> = sources::strangers_v4().take(*size as usize).map(Source::from).collect();

@@ -28,7 +28,7 @@ mod statistics;
 #[path = "../../ssh-guard-ebpf/src/bin/ssh_guard_bench/walk.rs"]
 mod walk;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
@@ -69,6 +69,8 @@ enum Benchmark {
     Loading,
 }
 
+type Measure = fn(&Path, &Plan, &mut Report) -> Result<()>;
+
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -85,7 +87,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     ensure!(machine.cpus >= 2, "one CPU sends while another one receives: this machine has only one");
     let plan = if arguments.quick { Plan::QUICK } else { Plan::FULL };
     let mut report = Report::new(machine, arguments.quick);
-    let all: [(Benchmark, fn(&PathBuf, &Plan, &mut Report) -> Result<()>); 4] = [
+    let all: [(Benchmark, Measure); 4] = [
         (Benchmark::Program, program::measure),
         (Benchmark::Drops, drops::measure),
         (Benchmark::Flood, flood::measure),

@@ -4,11 +4,11 @@ mod ipset;
 mod nftables;
 mod xdp_filter;
 
-use std::any::Any;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use aya::Ebpf;
 use ssh_guard_common::source::Source;
 use ssh_guard_common::verdict::Verdict;
 
@@ -24,9 +24,7 @@ pub struct Peer {
     pub name: &'static str,
     bed: Bed,
     stage: Stage,
-    guard: Option<Guard>,
-    /// What ends the filter when it is dropped.
-    _keep: Option<Box<dyn Any>>,
+    kept: Kept,
 }
 
 /// Where on its way a packet is dropped.
@@ -38,17 +36,29 @@ enum Stage {
     Input,
 }
 
-/// What a filter leaves on its bed.
-type Put = fn(&Path, &Bed, &[Ipv4Addr]) -> Result<(Option<Guard>, Option<Box<dyn Any>>)>;
+/// What a filter is, besides what it left in the bed's namespace; it ends with this.
+#[expect(dead_code, reason = "some is kept only to be dropped later")]
+enum Kept {
+    Rules,
+    Empty(Box<Programs>),
+    Guard(Box<Guard>),
+    Other(Box<Ebpf>),
+}
+
+type Put = fn(&Path, &Bed, &[Ipv4Addr]) -> Result<Kept>;
 
 /// Every filter: its name, where it drops, and how it is put on a bed.
 const ALL: [(&str, Stage, Put); 6] = [
-    ("empty", Stage::Early, put_empty),
-    ("guard", Stage::Early, |_, bed, list| Ok((Some(put_guard(bed, list)?), None))),
-    ("xdp-filter", Stage::Early, |_, bed, list| Ok((None, Some(Box::new(xdp_filter::put(bed, list)?))))),
-    ("nft-ingress", Stage::Early, |_, bed, list| nftables::put_ingress(bed, list).map(|()| (None, None))),
-    ("nft-input", Stage::Input, |_, bed, list| nftables::put_input(bed, list).map(|()| (None, None))),
-    ("iptables-ipset", Stage::Input, |_, bed, list| ipset::put(bed, list).map(|()| (None, None))),
+    ("empty", Stage::Early, |object, bed, _| {
+        put_empty(object, bed).map(|programs| Kept::Empty(Box::new(programs)))
+    }),
+    ("guard", Stage::Early, |_, bed, list| put_guard(bed, list).map(|guard| Kept::Guard(Box::new(guard)))),
+    ("xdp-filter", Stage::Early, |_, bed, list| {
+        xdp_filter::put(bed, list).map(|ebpf| Kept::Other(Box::new(ebpf)))
+    }),
+    ("nft-ingress", Stage::Early, |_, bed, list| nftables::put_ingress(bed, list).map(|()| Kept::Rules)),
+    ("nft-input", Stage::Input, |_, bed, list| nftables::put_input(bed, list).map(|()| Kept::Rules)),
+    ("iptables-ipset", Stage::Input, |_, bed, list| ipset::put(bed, list).map(|()| Kept::Rules)),
 ];
 
 impl Peer {
@@ -61,9 +71,9 @@ impl Peer {
         for (number, (name, stage, put)) in ALL.into_iter().enumerate() {
             let mut bed = Bed::new(number)?;
             match put(object, &bed, list) {
-                Ok((guard, keep)) => {
+                Ok(kept) => {
                     bed.thread_receiver()?;
-                    peers.push(Self { name, bed, stage, guard, _keep: keep });
+                    peers.push(Self { name, bed, stage, kept });
                 }
                 Err(error) if ["empty", "guard"].contains(&name) => return Err(error.context(name)),
                 Err(error) => missing(format!("'{name}' is left out: {error:#}")),
@@ -83,7 +93,10 @@ impl Peer {
     /// # Errors
     /// If the map cannot be read.
     pub fn blocked(&self) -> Result<u64> {
-        self.guard.as_ref().map_or(Ok(0), |guard| guard.count(Verdict::Blocked))
+        match &self.kept {
+            Kept::Guard(guard) => guard.count(Verdict::Blocked),
+            _ => Ok(0),
+        }
     }
 
     /// Proves that every packet of a flood was dropped, and where.
@@ -91,7 +104,7 @@ impl Peer {
     /// # Errors
     /// If one was not, or somewhere else.
     pub fn prove(&self, flood: &Flood, blocked: u64) -> Result<()> {
-        let Self { name, stage, guard, .. } = self;
+        let Self { name, stage, kept, .. } = self;
         let Counters { packets, at_ip, refused_by_ip, past_filters, at_tcp, .. } = flood.whole;
         ensure!(packets > 0, "'{name}': no packet came");
         ensure!(
@@ -104,17 +117,17 @@ impl Peer {
             "'{name}': {at_ip} of {packets} packets reached IP, {refused_by_ip} were refused there"
         );
         ensure!(
-            guard.is_none() || blocked == packets,
+            !matches!(kept, Kept::Guard(_)) || blocked == packets,
             "'{name}': {blocked} of {packets} packets were blocked"
         );
         Ok(())
     }
 }
 
-fn put_empty(object: &Path, bed: &Bed, _: &[Ipv4Addr]) -> Result<(Option<Guard>, Option<Box<dyn Any>>)> {
+fn put_empty(object: &Path, bed: &Bed) -> Result<Programs> {
     let mut programs = Programs::load(object, &[EMPTY_DROP], &[], &[])?;
     bed.attach(programs.program_mut(EMPTY_DROP)?)?;
-    Ok((None, Some(Box::new(programs))))
+    Ok(programs)
 }
 
 /// Puts the guard on a bed.

@@ -5,7 +5,7 @@
 //! off: it's what the empty program costs behind the same walker, in the same round.
 
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use aya::TestRunOptions;
@@ -32,7 +32,7 @@ const PASS: u32 = 2;
 ///
 /// # Errors
 /// If the kernel refuses, or a run did not end in the verdict that its row stands for.
-pub fn measure(object: &PathBuf, plan: &Plan, report: &mut Report) -> Result<()> {
+pub fn measure(object: &Path, plan: &Plan, report: &mut Report) -> Result<()> {
     for size in plan.sizes {
         cpu::on(cpu::RECEIVER, || measure_with(object, *size, plan, report))?;
     }
@@ -88,6 +88,7 @@ fn measure_with(object: &Path, size: u32, plan: &Plan, report: &mut Report) -> R
         report.add("program", way.row, size, "ns/packet with the walker", nanos);
         let floor = ways.iter().position(|floor| floor.guard.is_none() && floor.walker == way.walker);
         if let (Some(_), Some(floor)) = (way.guard, floor) {
+            report.set_aside();
             let added = paired(nanos, &taken[floor], |nanos, floor| nanos - floor);
             report.add("program", way.row, size, "ns/packet over the empty program", &added);
         }
@@ -143,7 +144,7 @@ fn run(programs: &mut Programs, way: &Way, guards: &[Guard; 2], size: u32, repea
     let result = walker
         .test_run(TestRunOptions { data_in: Some(&way.frame), repeat, ..TestRunOptions::default() })
         .with_context(|| format!("'{}' cannot be test-run", way.walker))?;
-    let taken = clock::own_cpu_time()? - start;
+    let taken = clock::own_cpu_time()?.saturating_sub(start);
 
     // What was measured is what the row says: each run walked on, and ended in the verdict.
     let row = way.row;

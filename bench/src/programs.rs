@@ -9,9 +9,13 @@ use aya::programs::{Program, ProgramFd, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use ssh_guard_common::source::Source;
 
-use crate::walk::{CHUNK_V4, CHUNK_V6, Walk};
+use crate::walk::{self, Walk};
 
-/// Programs that do nothing.
+/// See [`walk::CHUNK_V4`] and [`walk::CHUNK_V6`].
+const CHUNK_V4: usize = walk::CHUNK_V4 as usize;
+const CHUNK_V6: usize = walk::CHUNK_V6 as usize;
+
+/// Drops every packet.
 pub const EMPTY_DROP: &str = "empty_drop";
 /// Lets every packet pass.
 pub const EMPTY_PASS: &str = "empty_pass";

@@ -61,7 +61,7 @@ impl Sub for Counters {
             refused_by_ip: self.refused_by_ip - before.refused_by_ip,
             past_filters: self.past_filters - before.past_filters,
             at_tcp: self.at_tcp - before.at_tcp,
-            busy: self.busy - before.busy,
+            busy: self.busy.saturating_sub(before.busy),
         }
     }
 }
@@ -112,6 +112,12 @@ impl Window {
     #[must_use]
     pub fn rate_sent(&self) -> f64 {
         self.sent as f64 / self.length.as_secs_f64() / 1e6
+    }
+
+    /// Whether packets were left over although the thread had not all of its CPU: something else ran there.
+    #[must_use]
+    pub fn is_disturbed(&self) -> bool {
+        self.share() < 80.0 && self.rate() < 0.9 * self.rate_sent()
     }
 
     /// CPU time of the receiving thread for a packet, in nanoseconds.
@@ -179,7 +185,21 @@ mod tests {
         let counted = Counters { packets: 5_000_000, busy: Duration::from_millis(750), ..none };
         let window = Window { length: Duration::from_secs(1), counted, sent: 8_000_000 };
         let told = [window.rate(), window.rate_sent(), window.cost(), window.share()];
-        assert_eq!(told, [5.0, 8.0, 150.0, 75.0]);
+        for (told, wanted) in told.into_iter().zip([5.0, 8.0, 150.0, 75.0]) {
+            assert!((told - wanted).abs() < 1e-6, "{told} is not {wanted}");
+        }
+    }
+
+    #[test]
+    fn packets_that_nobody_takes_from_an_idle_cpu_are_a_disturbance() {
+        let window = |packets, busy, sent| {
+            let busy = Duration::from_millis(busy);
+            let counted = Counters { packets, at_ip: 0, refused_by_ip: 0, past_filters: 0, at_tcp: 0, busy };
+            Window { length: Duration::from_secs(1), counted, sent }
+        };
+        assert!(window(2_000_000, 400, 5_000_000).is_disturbed());
+        assert!(!window(2_000_000, 950, 5_000_000).is_disturbed(), "the filter is the limit");
+        assert!(!window(5_000_000, 400, 5_000_000).is_disturbed(), "the sender is the limit");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What was measured: a table for people, JSON for programs.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,9 @@ struct Measured {
     #[serde(flatten)]
     spread: Spread,
     rounds: Vec<f64>,
+    /// Whether the table leaves it out.
+    #[serde(skip)]
+    aside: bool,
 }
 
 impl Report {
@@ -53,7 +57,7 @@ impl Report {
         say(what);
     }
 
-    /// Adds one number a round.
+    /// Adds a result: one number a round.
     pub fn add(
         &mut self,
         benchmark: &'static str,
@@ -62,9 +66,15 @@ impl Report {
         unit: &'static str,
         rounds: &[f64],
     ) {
-        if let Some(spread) = Spread::of(rounds) {
-            let rounds = rounds.to_vec();
-            self.results.push(Measured { benchmark, row, entries, unit, spread, rounds });
+        let Some(spread) = Spread::of(rounds) else { return };
+        let rounds = rounds.to_vec();
+        self.results.push(Measured { benchmark, row, entries, unit, spread, rounds, aside: false });
+    }
+
+    /// Leaves the result that was added last out of the table: it only explains others.
+    pub fn set_aside(&mut self) {
+        if let Some(last) = self.results.last_mut() {
+            last.aside = true;
         }
     }
 
@@ -91,7 +101,9 @@ impl Report {
     fn table(&self) -> String {
         let mut table = String::new();
         let mut last = None;
-        for Measured { benchmark, row, entries, unit, spread, .. } in &self.results {
+        for Measured { benchmark, row, entries, unit, spread, .. } in
+            self.results.iter().filter(|result| !result.aside)
+        {
             let group = (benchmark, entries);
             if last.is_some_and(|last| last != group) {
                 table.push('\n');
@@ -99,10 +111,10 @@ impl Report {
             last = Some(group);
             let Spread { median, min, max } = spread;
             let [median, min, max] = [*median, *min, *max].map(shown);
-            table += &format!(
-                "{benchmark:8} {entries:>9} {row:22} {median:>10}  {:21} {unit}\n",
-                format!("({min}..{max})")
-            );
+            let range = format!("({min}..{max})");
+            // Writing to a string cannot fail.
+            let _written =
+                writeln!(table, "{benchmark:8} {entries:>9} {row:22} {median:>10}  {range:21} {unit}");
         }
         table
     }
@@ -161,5 +173,13 @@ mod tests {
         let mut report = report();
         report.add("drops", "nobody", 1000, "ns", &[]);
         assert_eq!(report.results.len(), 2);
+    }
+
+    #[test]
+    fn what_is_set_aside_is_in_the_json_alone() {
+        let mut report = report();
+        report.set_aside();
+        assert_eq!(report.table().lines().count(), 1);
+        assert_eq!(serde_json::to_value(&report).unwrap()["results"].as_array().unwrap().len(), 2);
     }
 }

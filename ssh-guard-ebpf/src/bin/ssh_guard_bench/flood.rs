@@ -32,5 +32,6 @@ fn send(ctx: &XdpContext) -> Option<u32> {
         frame.write_short::<50>(checksum(walk.tcp_sum, source, port));
     }
     // SAFETY: the helper only notes where the frame shall go.
-    Some(unsafe { bpf_redirect(walk.interface, 0) } as u32)
+    let action = unsafe { bpf_redirect(walk.interface, 0) };
+    u32::try_from(action).ok()
 }

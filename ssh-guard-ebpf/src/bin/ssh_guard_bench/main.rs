@@ -4,7 +4,8 @@
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 #![cfg_attr(
     target_arch = "bpf",
-    expect(clippy::inline_always, reason = "calls cost a program as much as what is measured")
+    expect(clippy::inline_always, reason = "calls cost a program as much as what is measured"),
+    expect(clippy::needless_pass_by_value, reason = "aya's macro hands a program its context by value")
 )]
 
 #[cfg(target_arch = "bpf")]

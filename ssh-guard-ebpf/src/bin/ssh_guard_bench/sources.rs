@@ -11,11 +11,11 @@ static WALK: Array<Walk, 1> = Array::new();
 
 /// Written by the benchmark, in chunks: a million system calls would take as long as the measurement.
 #[btf_map]
-static SOURCES_V4: Array<[u32; CHUNK_V4], 1> = Array::new();
+static SOURCES_V4: Array<[u32; CHUNK_V4 as usize], 1> = Array::new();
 
 /// As above.
 #[btf_map]
-static SOURCES_V6: Array<[u32; 4 * CHUNK_V6], 1> = Array::new();
+static SOURCES_V6: Array<[u32; 4 * CHUNK_V6 as usize], 1> = Array::new();
 
 /// Takes a step: the walk, the number of the frame, and the place in the list.
 #[inline(always)]
@@ -35,13 +35,13 @@ pub fn step() -> Option<(Walk, u32, u32)> {
 
 #[inline(always)]
 pub fn v4(place: u32) -> Option<u32> {
-    let chunk = SOURCES_V4.get(place / CHUNK_V4 as u32)?;
-    Some(chunk[place as usize % CHUNK_V4])
+    let chunk = SOURCES_V4.get(place / CHUNK_V4)?;
+    Some(chunk[(place % CHUNK_V4) as usize])
 }
 
 #[inline(always)]
 pub fn v6(place: u32) -> Option<[u32; 4]> {
-    let chunk = SOURCES_V6.get(place / CHUNK_V6 as u32)?;
-    let at = 4 * (place as usize % CHUNK_V6);
+    let chunk = SOURCES_V6.get(place / CHUNK_V6)?;
+    let at = 4 * (place % CHUNK_V6) as usize;
     Some([chunk[at], chunk[at + 1], chunk[at + 2], chunk[at + 3]])
 }

@@ -21,13 +21,14 @@ pub struct Walk {
 }
 
 /// How many IPv4 addresses a value of `SOURCES_V4` holds.
-pub const CHUNK_V4: usize = 1024;
+pub const CHUNK_V4: u32 = 1024;
 /// How many IPv6 addresses a value of `SOURCES_V6` holds.
-pub const CHUNK_V6: usize = 256;
+pub const CHUNK_V6: u32 = 256;
 
 impl Walk {
     /// The source port of a frame: another one for each, never one below 1024.
     #[inline(always)]
+    #[expect(clippy::inline_always, reason = "calls cost a program as much as what is measured")]
     pub const fn port(frame: u32) -> u16 {
         // The upper half of a product with an odd number runs through all its values in no visible order.
         (frame.wrapping_mul(0x9e37_79b1) >> 16) as u16 | 1024
@@ -37,6 +38,8 @@ impl Walk {
 /// The Internet checksum (RFC 1071) over words that add up to `sum`, an IPv4 address and a port, all as they stand in
 /// memory.
 #[inline(always)]
+#[expect(clippy::inline_always, reason = "calls cost a program as much as what is measured")]
+#[expect(clippy::cast_possible_truncation, reason = "the sum was folded into 16 bits")]
 pub const fn checksum(sum: u32, address: u32, port: u16) -> u16 {
     let sum = sum + (address & 0xffff) + (address >> 16) + port as u32;
     let sum = (sum & 0xffff) + (sum >> 16);
