@@ -28,7 +28,11 @@ fn compile() -> Result<(), String> {
     let root = package.parent().ok_or("the package stands outside its workspace")?;
     let (arch, endian) = (variable("CARGO_CFG_TARGET_ARCH")?, variable("CARGO_CFG_TARGET_ENDIAN")?);
     let machine = Machine { arch: &arch, endian: &endian };
-    for input in ["ssh-guard-ebpf", "ssh-guard-common", "Cargo.toml", "Cargo.lock"] {
+    // Not the benchmark's programs, which stand in a folder beside.
+    for input in ["src", "build.rs", "Cargo.toml"] {
+        watch(&root.join("ssh-guard-ebpf").join(input));
+    }
+    for input in ["ssh-guard-common", "Cargo.toml", "Cargo.lock"] {
         watch(&root.join(input));
     }
     println!("cargo::rerun-if-env-changed={}", toolchain::FORCED);

@@ -25,7 +25,7 @@ mod statistics;
     not(test),
     expect(dead_code, reason = "the programs compute checksums, the tests do it after them")
 )]
-#[path = "../../ssh-guard-ebpf/src/bin/ssh_guard_bench/walk.rs"]
+#[path = "../../ssh-guard-ebpf/bench/walk.rs"]
 mod walk;
 
 use std::path::{Path, PathBuf};
