@@ -40,7 +40,7 @@ use report::Report;
 
 /// Measure what the guard's programs cost, beside an empty program and other packet filters
 #[derive(Parser)]
-#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+#[command(name = "cargo xtask bench", override_usage = "cargo xtask bench [OPTIONS]")]
 struct Arguments {
     /// Few rounds and small lists: shows that it works, in less than a minute
     #[arg(long)]
