@@ -18,7 +18,14 @@ impl Accounts {
     /// The account of that name.
     #[must_use]
     pub fn of(&self, name: &str) -> Account {
-        let seen = &name.as_bytes()[..name.len().min(PRINTED)];
+        let mut seen = Vec::with_capacity(PRINTED);
+        for byte in name.bytes() {
+            // OpenSSH up to 9.x escapes a name once in some messages and twice in others: `DOM\\bob`, `DOM\\\\bob`.
+            let again = byte == b'\\' && seen.last() == Some(&byte);
+            if !again && seen.len() < PRINTED {
+                seen.push(byte);
+            }
+        }
         Account(NonZeroU64::new(self.seed.hash_one(seen)).unwrap_or(NonZeroU64::MIN))
     }
 }
@@ -30,6 +37,14 @@ const PRINTED: usize = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_the_server_escapes_twice_is_the_same_account() {
+        let accounts = Accounts::default();
+        assert_eq!(accounts.of(r"DOM\\bob"), accounts.of(r"DOM\\\\bob"));
+        assert_eq!(accounts.of(r"\303\274ser"), accounts.of(r"\\303\\274ser"));
+        assert_ne!(accounts.of(r"DOM\\bob"), accounts.of("DOMbob"));
+    }
 
     #[test]
     fn a_name_cut_short_by_the_server_is_the_same_account() {
