@@ -43,6 +43,9 @@ pub trait Tables {
     fn blocked(&self, source: Source) -> Option<(Block, Self::Place)>;
     /// Whether the address is in the allowlist, and its entry in force.
     fn allowed(&self, address: Source) -> bool;
+    /// Whether the address is excepted from blocks that are flagged: by the allowlist, or because it is one that is
+    /// never banned.
+    fn excepted(&self, address: Source) -> bool;
     /// Counts a packet that is let through.
     fn count(&self, source: Source, bytes: u64, opens_session: bool);
 }
@@ -58,8 +61,8 @@ pub fn judge<T: Tables>(
     let Evidence { address, opens_session, certain } = evidence;
     let source = mask.apply(address);
     if let Some((block, place)) = tables.blocked(source) {
-        // A block is only flagged where an address of the source is allowed and others are not.
-        if !block.overlaps() || !tables.allowed(address) {
+        // A block is only flagged where an address of the source is excepted and others are not.
+        if !block.overlaps() || !tables.excepted(address) {
             return (Verdict::Blocked, Some((block, place)));
         }
     }
@@ -84,6 +87,7 @@ mod tests {
     struct Fake {
         blocked: Vec<(Source, u32)>,
         allowed: Vec<Source>,
+        excepted: Vec<Source>,
         counted: RefCell<Vec<(Source, u64, bool)>>,
     }
 
@@ -97,6 +101,10 @@ mod tests {
 
         fn allowed(&self, address: Source) -> bool {
             self.allowed.contains(&address)
+        }
+
+        fn excepted(&self, address: Source) -> bool {
+            self.excepted.contains(&address) || self.allowed(address)
         }
 
         fn count(&self, source: Source, bytes: u64, opens_session: bool) {
@@ -162,6 +170,17 @@ mod tests {
             ..Fake::default()
         };
         assert_eq!(verdict(syn("2001:db8:0:1::a"), &tables), Verdict::Allowed);
+        assert_eq!(verdict(syn("2001:db8:0:1::b"), &tables), Verdict::Blocked);
+    }
+
+    #[test]
+    fn an_address_that_is_never_banned_is_excepted_from_the_block_of_its_neighbours_and_not_allowed() {
+        let tables = Fake {
+            blocked: vec![(source("2001:db8:0:1::"), OVERLAPS)],
+            excepted: vec![source("2001:db8:0:1::1")],
+            ..Fake::default()
+        };
+        assert_eq!(verdict(syn("2001:db8:0:1::1"), &tables), Verdict::Passed);
         assert_eq!(verdict(syn("2001:db8:0:1::b"), &tables), Verdict::Blocked);
     }
 

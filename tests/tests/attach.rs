@@ -158,21 +158,22 @@ fn a_daemon_that_is_told_to_end_leaves_its_program_and_a_new_one_takes_its_place
 }
 
 #[test]
-fn the_mode_is_the_one_that_was_asked_for_also_after_another() {
+fn another_mode_than_an_earlier_daemons_is_refused_and_its_guard_stays_in_force() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
+    let listener = lab.server().within(|| std::net::TcpListener::bind("0.0.0.0:22")).unwrap();
     let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &["--mode", "generic"]);
     assert_eq!(interfaces(&daemon)[0]["mode"], "generic");
     assert_eq!(mode_of(lab.server(), "eth0").as_deref(), Some("generic"));
     assert_eq!(daemon.cli(&["ban", "203.0.113.7"]).code, 0);
-    let listener = lab.server().within(|| std::net::TcpListener::bind("0.0.0.0:22")).unwrap();
-    assert_eq!(lab.client("203.0.113.7").connect(22, SHORT), Connect::TimedOut);
+    assert_eq!(daemon.terminate(), 0, "{}", daemon.output());
+    let answer = daemon.site().run(lab.server(), &["run", "--mode", "native"]);
+    assert_eq!(answer.code, 1, "{answer:?}");
+    let told = "ssh-guard: eth0 has an earlier daemon's program, attached in mode generic\nhint: keep to mode generic";
+    assert!(answer.stderr.contains(told), "{answer:?}");
+    assert_eq!(mode_of(lab.server(), "eth0").as_deref(), Some("generic"));
+    assert_eq!(lab.client("203.0.113.7").connect(22, SHORT), Connect::TimedOut, "the block stays");
     drop(listener);
-    assert_eq!(daemon.terminate(), 0);
-    daemon.start_again();
-    assert_eq!(mode_of(lab.server(), "eth0").as_deref(), Some("native"), "{}", daemon.output());
-    assert_eq!(interfaces(&daemon)[0]["mode"], "native");
-    assert_eq!(interfaces(&daemon)[0]["attached"], true);
 }
 
 #[test]

@@ -119,6 +119,23 @@ fn an_ipv6_ban_holds_for_the_neighbours_in_its_prefix() {
 }
 
 #[test]
+fn a_neighbour_in_the_hosts_own_prefix_is_banned_like_anybody() {
+    needs!(ALL[0], ALL[1], ALL[2], ALL[3], ALL[4]);
+    let lab = Lab::with_clients(2);
+    let sshd = Sshd::start(lab.server(), Logging::File);
+    let config = format!("[guard]\ninterfaces = ['eth0', 'eth1']\n{}", reading(sshd.log_file()));
+    let daemon = Daemon::start(lab.server(), &config);
+    let neighbour = lab.client("fd00:77:1::2");
+    fail_six_times(&neighbour);
+    ban_of(&daemon, "fd00:77:1::/64");
+    assert_eq!(neighbour.connect(22, SHORT), Connect::TimedOut);
+    // The host itself is in that prefix too, and may go on talking to itself.
+    daemon
+        .cli(&["ban", "fd00:77:1::1"])
+        .assert_refused(2, &["is never banned: it is an address of this host"]);
+}
+
+#[test]
 fn failures_are_read_from_a_journal() {
     needs!(
         ALL[0],
@@ -150,8 +167,11 @@ fn a_ban_holds_and_ends_on_time_although_the_daemon_was_killed() {
     let config = format!("{}\n[policy]\nladder = [\"6s\"]\n", reading(sshd.log_file()));
     let mut daemon = Daemon::start(lab.server(), &config);
     let client = lab.client(ATTACKER_V4);
+    for _ in 0..5 {
+        assert_eq!(client.fail_password("root"), Login::Denied);
+    }
     let before = Instant::now();
-    fail_six_times(&client);
+    let _cut_off = client.fail_password("root");
     ban_of(&daemon, ATTACKER_V4);
     let banned = Instant::now();
     daemon.kill9();
@@ -180,7 +200,7 @@ fn in_a_dry_run_everything_is_counted_and_nothing_dropped() {
 }
 
 #[test]
-fn a_block_is_in_the_kernel_within_a_millisecond_of_reading_the_line() {
+fn what_is_heard_and_how_long_a_block_takes_is_counted() {
     needs!(ALL[0], ALL[1], ALL[2], ALL[3], ALL[4]);
     let lab = Lab::new();
     let sshd = Sshd::start(lab.server(), Logging::File);
@@ -190,6 +210,8 @@ fn a_block_is_in_the_kernel_within_a_millisecond_of_reading_the_line() {
     let metrics = daemon.metrics();
     let count = metrics.lines().find_map(|line| line.strip_prefix("ssh_guard_event_to_block_seconds_count "));
     assert_eq!(count, Some("1"), "{metrics}");
+    // What it takes on an idle machine is measured by the benchmarks of the input; a busy one takes longer, not seconds.
+    assert!(metrics.contains("ssh_guard_event_to_block_seconds_bucket{le=\"1\"} 1\n"), "{metrics}");
     assert!(metrics.contains("ssh_guard_bans_total{reason=\"threshold\"} 1\n"), "{metrics}");
     assert!(
         metrics.contains("ssh_guard_auth_events_total{event=\"failure\",kind=\"password\"} 6\n"),

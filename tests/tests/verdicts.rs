@@ -309,6 +309,10 @@ impl judge::Tables for Tables {
         false
     }
 
+    fn excepted(&self, _address: Source) -> bool {
+        false
+    }
+
     fn count(&self, _source: Source, _bytes: u64, _opens_session: bool) {}
 }
 

@@ -10,6 +10,7 @@
 mod answers;
 mod orders;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use crate::kernel;
 use crate::ledger::Ledger;
 use crate::moment::Moment;
 use crate::network::Network;
-use crate::observe::{Gauges, MapOperation, Metrics, Unbanned};
+use crate::observe::{Gauges, Heartbeat, MapOperation, Metrics, Unbanned};
 use crate::policy::bannable::Protected;
 use crate::policy::{Policy, Standing};
 
@@ -46,6 +47,11 @@ pub(super) struct Guard {
     pub(super) maps: Maps,
     pub(super) metrics: Arc<Metrics>,
     pub(super) bans: watch::Sender<BanCounts>,
+    /// When the guard last went round.
+    pub(super) heartbeat: Heartbeat,
+    pub(super) dry_run: bool,
+    /// It was said that a banned source still reaches a server.
+    pub(super) wondered: bool,
 }
 
 /// What the guard writes in the kernel.
@@ -60,18 +66,25 @@ pub(super) struct Maps {
 pub(super) struct Mailbox {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) events: mpsc::Receiver<Vec<Heard>>,
+    /// What is never banned, whenever that changes.
+    pub(super) protected: watch::Receiver<Protected>,
 }
 
 impl Guard {
     /// Works until `stop` is cancelled and every event that was heard before is judged.
     pub(super) async fn run(mut self, mut mailbox: Mailbox, stop: CancellationToken) {
         loop {
+            self.heartbeat.beat();
             let next = self.expire(clock::now());
             let sleep = tokio::time::sleep(next.map_or(IDLE, |next| next.since(clock::now()).min(IDLE)));
             tokio::select! {
                 biased;
                 Some(command) = mailbox.commands.recv() => self.obey(command),
                 Some(batch) = mailbox.events.recv() => self.judge(batch),
+                Ok(()) = mailbox.protected.changed() => {
+                    let protected = mailbox.protected.borrow_and_update().clone();
+                    self.protect(protected);
+                }
                 () = stop.cancelled() => break,
                 () = sleep => {}
             }
@@ -100,7 +113,10 @@ impl Guard {
         // What an event in a backlog is worth was decided when it was written, not when it is read at last; that
         // time is not vouched for, so the time of reading it is.
         let now = *read_at;
-        let standing = self.standing(source, prefix, now);
+        let standing = self.standing(address, now);
+        if standing == Standing::Banned {
+            self.wonder_at(source, now);
+        }
         let judgement = self.policy.observe(event, source, now, standing);
         debug!(
             %source,
@@ -124,13 +140,70 @@ impl Guard {
         }
     }
 
-    fn standing(&self, source: Source, prefix: u8, now: Moment) -> Standing {
-        if self.ledger.is_banned(source, now) {
-            return Standing::Banned;
+    /// How an address is judged. One that is excepted from its source's blocks is not to bring them about either.
+    fn standing(&self, address: IpAddr, now: Moment) -> Standing {
+        let itself = Network::from(address);
+        let exempt = self.protected.why_not(&itself).is_some()
+            || self.allowlist.covers(itself.first(), itself.prefix()) == Covered::Whole;
+        if exempt {
+            return Standing::Exempt;
         }
-        let exempt = self.protected.why_not(&Network::new(source, prefix)).is_some()
-            || self.allowlist.covers(source, prefix) == Covered::Whole;
-        if exempt { Standing::Exempt } else { Standing::Judged }
+        let banned = self.ledger.is_banned(self.mask.apply(address.into()), now);
+        if banned { Standing::Banned } else { Standing::Judged }
+    }
+
+    /// Says, once, if a source is banned and all the same still tried to log in: its packets do not pass here, or go to
+    /// a port that is not guarded.
+    fn wonder_at(&mut self, source: Source, now: Moment) {
+        let Some(ban) = self.ledger.get(source) else { return };
+        if self.dry_run || self.wondered || now.since(ban.since) < STILL_UNDER_WAY {
+            return;
+        }
+        self.wondered = true;
+        warn!(
+            source = %ban.network(),
+            hint = "guard the port and the interface that sshd is reached by: 'guard.ports', 'guard.interfaces'",
+            "a banned source still reaches a server"
+        );
+    }
+
+    /// Takes note of other addresses that are never banned: excepts them from blocks, and lifts bans of them.
+    pub(super) fn protect(&mut self, protected: Protected) {
+        let before = std::mem::replace(&mut self.protected, protected);
+        let old: Vec<Network> = before.addresses().collect();
+        let new: Vec<Network> = self.protected.addresses().collect();
+        for network in old.iter().filter(|network| !new.contains(network)) {
+            if self.allowlist.covers(network.first(), network.prefix()) == Covered::No
+                && let Err(fault) = self.leave_allowlist(*network)
+            {
+                warn!(%network, error = fault.told(), "is still excepted from blocks");
+            }
+        }
+        for network in new.iter().filter(|network| !old.contains(network)) {
+            let never = self.maps.clock.ticks_at(None);
+            let excepted = self
+                .maps
+                .allowlist
+                .allow(*network, never)
+                .inspect_err(|_| self.metrics.refused(MapOperation::Allow))
+                .and_then(|()| self.settle_blocks(*network));
+            match excepted {
+                Ok(_) => debug!(%network, "is never banned: it is this machine's, or a gateway's"),
+                Err(fault) => warn!(%network, error = fault.told(), "is not excepted from blocks"),
+            }
+        }
+        self.publish();
+    }
+
+    /// Takes a network out of the kernel's allowlist, unless it is there for good.
+    fn leave_allowlist(&mut self, network: Network) -> Result<(), Fault> {
+        let stays = self.protected.addresses().any(|own| own == network);
+        let done = if stays {
+            self.maps.allowlist.allow(network, self.maps.clock.ticks_at(None))
+        } else {
+            self.maps.allowlist.disallow(network)
+        };
+        done.inspect_err(|_| self.metrics.refused(MapOperation::Disallow))
     }
 
     /// Puts a ban in force: in the kernel, then in the ledger.
@@ -154,7 +227,8 @@ impl Guard {
 
     /// Writes a ban's block into the kernel.
     fn block(&mut self, ban: &Ban) -> Result<(), Fault> {
-        let overlaps = self.allowlist.covers(ban.source, ban.prefix) == Covered::Part;
+        let overlaps = self.allowlist.covers(ban.source, ban.prefix) == Covered::Part
+            || self.protected.is_partly_in(&ban.network());
         let until = self.maps.clock.ticks_at(Some(ban.until));
         let written = self
             .maps
@@ -190,8 +264,7 @@ impl Guard {
             info!(source = %ban.network(), "the ban is over");
         }
         for network in self.allowlist.expire(now) {
-            if let Err(fault) = self.maps.allowlist.disallow(network) {
-                self.metrics.refused(MapOperation::Disallow);
+            if let Err(fault) = self.leave_allowlist(network) {
                 warn!(%network, error = fault.told(), "an entry of the allowlist that is over stays in the kernel");
             }
             info!(%network, "is no longer in the allowlist: its time is over");
@@ -225,6 +298,8 @@ impl Guard {
 }
 
 /// How long the guard sleeps when nothing ends.
-const IDLE: Duration = Duration::from_mins(1);
+const IDLE: Duration = Duration::from_secs(5);
+/// How long after a ban a server may still write about what the source did before it.
+const STILL_UNDER_WAY: Duration = Duration::from_secs(10);
 /// How long it leaves others to work between two sweeps through what it remembers.
 const SWEEP_PAUSE: Duration = Duration::from_millis(100);

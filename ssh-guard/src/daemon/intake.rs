@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use prometheus::IntCounter;
 use tokio::sync::mpsc;
+use tracing::warn;
 
 use crate::event::AuthEvent;
 use crate::input::{Line, Sink, Stats};
@@ -26,9 +27,12 @@ pub(super) struct Intake {
     understood: IntCounter,
     ignored: IntCounter,
     too_long: IntCounter,
+    name: String,
     stats: Arc<Stats>,
     heard: Vec<Heard>,
     guard: mpsc::Sender<Vec<Heard>>,
+    /// Lines in a row, from the first on, that have no header that is known; none once one has.
+    strange: Option<u32>,
 }
 
 impl Intake {
@@ -42,6 +46,7 @@ impl Intake {
         guard: mpsc::Sender<Vec<Heard>>,
     ) -> Self {
         Self {
+            name: name.to_owned(),
             parser,
             bare,
             understood: metrics.lines(name, LineOutcome::Understood),
@@ -50,18 +55,37 @@ impl Intake {
             stats,
             heard: Vec::new(),
             guard,
+            strange: Some(0),
         }
     }
 
-    fn understand(&self, line: &Line<'_>) -> Option<AuthEvent> {
+    fn understand(&mut self, line: &Line<'_>) -> Option<AuthEvent> {
         let record = match line.process {
-            Some(process) => Record { process, pid: line.pid, message: line.text },
-            None if self.bare => header::bare(line.text)?,
-            None => header::split(line.text)?,
+            Some(process) => Some(Record { process, pid: line.pid, message: line.text }),
+            None if self.bare => header::bare(line.text),
+            None => header::split(line.text),
         };
-        self.parser.parse(&record)
+        self.note_strange(record.is_none());
+        self.parser.parse(&record?)
+    }
+
+    /// Says, once, if the first lines all have no header: then nothing of this input will ever be understood.
+    fn note_strange(&mut self, strange: bool) {
+        let Some(count) = self.strange else { return };
+        self.strange = strange.then_some(count + 1).filter(|count| *count < STRANGE_LINES);
+        if strange && self.strange.is_none() {
+            warn!(
+                input = self.name,
+                hint = "lines of 'sshd -E' and container logs need bare = true; others a syslog header of RFC 3164 or \
+                        rsyslog's with a time of RFC 3339",
+                "no line of this input has a header that is known: nothing can be understood"
+            );
+        }
     }
 }
+
+/// So many first lines without a header are no accident.
+const STRANGE_LINES: u32 = 10;
 
 impl Sink for Intake {
     fn line(&mut self, line: &Line<'_>) {

@@ -18,6 +18,7 @@ use crate::fault::{Exit, Fault};
 use crate::interface::{Interface, Network};
 use crate::kernel::Sampler;
 use crate::observe::{MapOperation, Metrics};
+use crate::policy::bannable::Protected;
 
 /// What is sampled, and where it is written down.
 pub(super) struct Sampling {
@@ -28,6 +29,7 @@ pub(super) struct Sampling {
     pub(super) program: u32,
     pub(super) metrics: Arc<Metrics>,
     pub(super) note: watch::Sender<KernelNote>,
+    pub(super) protected: watch::Sender<Protected>,
 }
 
 impl Sampling {
@@ -59,6 +61,12 @@ impl Sampling {
 
     async fn sample(&self) -> Result<KernelNote, Fault> {
         let network = Network::survey().await?;
+        let protected = Protected { own: network.addresses.clone(), gateways: network.gateways.clone() };
+        self.protected.send_if_modified(|before| {
+            let changed = *before != protected;
+            *before = protected;
+            changed
+        });
         let interfaces = self.interfaces.iter().map(|interface| self.look_at(interface, &network)).collect();
         let verdicts = lock(&self.sampler).verdicts()?;
         self.metrics.sampled(&verdicts);

@@ -23,7 +23,7 @@ use crate::interface::{Interface, Network};
 use crate::kernel::{self, Attachment, Capacities, Loaded, Pins, Programs};
 use crate::ledger::Ledger;
 use crate::network;
-use crate::observe::{self, LineOutcome, Metrics};
+use crate::observe::{self, Heartbeat, LineOutcome, Metrics};
 use crate::policy::Policy;
 use crate::policy::bannable::Protected;
 use crate::{clock, inputs};
@@ -70,17 +70,25 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let (to_guard, events) = mpsc::channel(BATCHES);
     let (orders, commands) = mpsc::channel(COMMANDS);
     let sampler = Arc::new(Mutex::new(sampler));
+    let (protected, protected_seen) =
+        watch::channel(Protected { own: network.addresses.clone(), gateways: network.gateways.clone() });
 
-    let guard = Guard {
+    let heartbeat = Heartbeat::start();
+    let mut guard = Guard {
         policy: Policy::new(settings.rules()),
         ledger: Ledger::new(capacity as usize),
         allowlist,
-        protected: Protected { own: network.addresses, gateways: network.gateways },
+        protected: Protected::default(),
         mask: settings.guard.mask(),
         maps: Maps { blocklist, allowlist: allowed, settings: switches, clock },
         metrics: Arc::clone(&metrics),
         bans,
+        heartbeat: heartbeat.clone(),
+        dry_run: settings.guard.dry_run,
+        wondered: false,
     };
+    // The guard takes note of the first as of a change.
+    guard.protect(Protected { own: network.addresses, gateways: network.gateways });
     let mut reading = Stage::new("inputs");
     let mut input_notes = Vec::new();
     for (input, Choice { origin, .. }) in settings.inputs.iter().zip(chosen) {
@@ -102,7 +110,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         reading.spawn(|stop| input::follow(spec, intake, stats, stop));
     }
     let mut guarding = Stage::new("guard");
-    guarding.spawn(|stop| guard.run(Mailbox { commands, events }, stop));
+    guarding.spawn(|stop| guard.run(Mailbox { commands, events, protected: protected_seen }, stop));
     let mut answering = Stage::new("control and metrics");
     let sampling = Sampling {
         sampler: Arc::clone(&sampler),
@@ -111,6 +119,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         program: program_id,
         metrics: Arc::clone(&metrics),
         note: kernel_note,
+        protected,
     };
     answering.spawn(|stop| sampling.run(stop));
     let board = Board {
@@ -123,7 +132,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     };
     let counter = Arc::new(Counter { board, sampler, guard: orders });
     answering.spawn(|stop| socket.answer(counter, stop));
-    answering.spawn(|stop| observe::answer(http, metrics, stop));
+    answering.spawn(|stop| observe::answer(http, metrics, heartbeat, stop));
     Ok(Stages { inputs: reading, guard: guarding, answering, _loaded: (ebpf, pins) })
 }
 
@@ -213,11 +222,6 @@ fn attach_each(
                     "took the place of an earlier daemon's program; its bans are forgotten"
                 );
             }
-            Attachment::Remade => warn!(
-                interface = name,
-                mode = mode.as_str(),
-                "took the place of an earlier daemon's program, in another mode; its bans are forgotten"
-            ),
         }
     }
     Ok(())

@@ -23,8 +23,6 @@ pub enum Attachment {
     /// The link of an earlier daemon was pinned; this program has taken the place of its program, with no packet in
     /// between.
     Replaced,
-    /// Such a link was there, but of another mode, and had to be made anew: for a moment every packet passed.
-    Remade,
 }
 
 impl Loaded {
@@ -34,14 +32,19 @@ impl Loaded {
     /// If another XDP program is there, the driver knows no native XDP, or the caller may not attach.
     pub fn attach(&mut self, interface: &Interface, mode: Mode, pins: &Pins) -> Result<Attachment, Fault> {
         let path = pins.link(interface.index);
-        let mut replaced = false;
         if let Some(link) = pinned(&path) {
-            if interface.xdp_mode.is_some_and(|attached| attached != mode) {
-                // A link keeps its mode. It must go for the other one, at once: the last descriptor closes here.
-                forget(&path).map_err(|error| not_attached(interface, &error))?;
-                drop(link);
-                replaced = true;
-            } else if let Some(replaced) = self.replace(link, interface)? {
+            if let Some(attached) = interface.xdp_mode.filter(|attached| *attached != mode) {
+                // A link keeps its mode, and to remove it before the other mode is known to work could take down a guard
+                // that is in force for none at all.
+                let (name, attached) = (&interface.name, attached.as_str());
+                let what = format!("{name} has an earlier daemon's program, attached in mode {attached}");
+                let hint = format!(
+                    "keep to mode {attached}; or take it off first, bans and all: rm {}",
+                    path.display()
+                );
+                return Err(Fault::new(Exit::Failure, what).hint(hint));
+            }
+            if let Some(replaced) = self.replace(link, interface)? {
                 return Ok(replaced);
             }
         }
@@ -57,7 +60,7 @@ impl Loaded {
         FdLink::try_from(link).map_err(|error| not_attached(interface, &error))?.pin(&path).map_err(
             |error| Fault::new(Exit::Failure, format!("cannot pin '{}'", path.display())).because(error),
         )?;
-        Ok(if replaced { Attachment::Remade } else { Attachment::New })
+        Ok(Attachment::New)
     }
 
     /// Puts the program in the place of that of a link; nothing if the interface of the link is gone, and its number

@@ -2,13 +2,14 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use aya::maps::Map;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use nix::unistd::Uid;
 use ssh_guard_common::ABI;
 
 use crate::fault::{Exit, Fault};
@@ -133,7 +134,13 @@ impl Drop for Pins {
 fn lock(path: &Path) -> Result<Flock<File>, Fault> {
     let denied = |error: io::Error| unwritable(path, error);
     loop {
-        fs::create_dir_all(path).map_err(denied)?;
+        // Whoever may open the folder could lock it, and keep the guard from starting.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(denied)?;
+        let owner = fs::metadata(path).map_err(denied)?.uid();
+        if owner != Uid::effective().as_raw() {
+            return Err(Fault::new(Exit::Failure, format!("'{}' belongs to user {owner}", path.display()))
+                .hint("remove it, or set 'guard.pin-path' to a folder of this user's own"));
+        }
         let folder = File::open(path).map_err(denied)?;
         let lock =
             Flock::lock(folder, FlockArg::LockExclusiveNonblock).map_err(|(_, number)| match number {

@@ -13,8 +13,8 @@ use axum::routing::get;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use super::Metrics;
 use super::metrics::CONTENT_TYPE;
+use super::{Heartbeat, Metrics};
 use crate::fault::{Exit, Fault};
 use crate::serve::{Bounds, serve};
 
@@ -31,16 +31,32 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, Fault> {
 }
 
 /// Answers until `stop` is cancelled.
-pub async fn answer(listener: TcpListener, metrics: Arc<Metrics>, stop: CancellationToken) {
+pub async fn answer(
+    listener: TcpListener,
+    metrics: Arc<Metrics>,
+    heartbeat: Heartbeat,
+    stop: CancellationToken,
+) {
     let router = Router::new()
         .route("/metrics", get(scrape))
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(move || std::future::ready(health(&heartbeat))))
         .layer(middleware::from_fn(only_by_address))
         .with_state(metrics);
     serve(listener, |_: &TcpStream, _| router.clone(), BOUNDS, stop).await;
 }
 
 const BOUNDS: Bounds = Bounds { connections: 16, connection: Duration::from_secs(10), body: 1024 };
+
+/// Says whether the guard works; it goes round every few seconds.
+fn health(heartbeat: &Heartbeat) -> (StatusCode, String) {
+    let age = heartbeat.age();
+    if age < HANGS {
+        return (StatusCode::OK, "ok\n".to_owned());
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, format!("the guard has not worked for {} s\n", age.as_secs()))
+}
+
+const HANGS: Duration = Duration::from_secs(30);
 
 async fn scrape(State(metrics): State<Arc<Metrics>>) -> Response {
     match metrics.text() {

@@ -34,20 +34,32 @@ pub enum NeverBanned {
 }
 
 impl Protected {
-    /// Says why `network`, a source with its prefix, is never banned: it holds an address that never is, or lies
-    /// among such; nothing if it may be banned.
+    /// Says why `network`, a source with its prefix, is never banned: it is an address that never is, or lies among
+    /// such; nothing if it may be banned, though perhaps not [whole](Self::is_partly_in).
     #[must_use]
     pub fn why_not(&self, network: &Network) -> Option<NeverBanned> {
         let special = SPECIAL
             .iter()
             .find(|(address, prefix, _)| Network::new((*address).into(), *prefix).overlaps(network));
-        let holds = |addresses: &[IpAddr]| addresses.iter().any(|own| network.contains(&Network::from(*own)));
+        let is = |addresses: &[IpAddr]| addresses.iter().any(|own| *network == Network::from(*own));
         match special {
             Some((_, _, why)) => Some(*why),
-            None if holds(&self.own) => Some(NeverBanned::Own),
-            None if holds(&self.gateways) => Some(NeverBanned::Gateway),
+            None if is(&self.own) => Some(NeverBanned::Own),
+            None if is(&self.gateways) => Some(NeverBanned::Gateway),
             None => None,
         }
+    }
+
+    /// Whether some of a network's addresses, and not all, are the host's own or a gateway's: the neighbours in the
+    /// host's own /64 are banned like anybody, and those addresses excepted.
+    #[must_use]
+    pub fn is_partly_in(&self, network: &Network) -> bool {
+        self.addresses().any(|own| own != *network && network.contains(&own))
+    }
+
+    /// All of them, each a network by itself.
+    pub fn addresses(&self) -> impl Iterator<Item = Network> {
+        self.own.iter().chain(&self.gateways).map(|address| Network::from(*address))
     }
 }
 
@@ -91,13 +103,20 @@ mod tests {
 
     use super::*;
 
-    fn why_not(network: &str) -> Option<NeverBanned> {
+    fn protected() -> Protected {
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        let protected = Protected {
+        Protected {
             own: vec![address("203.0.113.10"), address("2001:db8:1:2::10"), address("::ffff:203.0.113.11")],
             gateways: vec![address("203.0.113.1"), address("2001:db8:9::1")],
-        };
-        protected.why_not(&network.parse::<IpNet>().unwrap().into())
+        }
+    }
+
+    fn why_not(network: &str) -> Option<NeverBanned> {
+        protected().why_not(&network.parse::<IpNet>().unwrap().into())
+    }
+
+    fn is_partly_in(network: &str) -> bool {
+        protected().is_partly_in(&network.parse::<IpNet>().unwrap().into())
     }
 
     #[test]
@@ -147,13 +166,19 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_holds_the_host_or_its_gateway_is_never_banned() {
-        assert_eq!(why_not("203.0.113.10/32"), Some(NeverBanned::Own));
-        assert_eq!(why_not("203.0.113.11/32"), Some(NeverBanned::Own));
-        assert_eq!(why_not("203.0.113.0/24"), Some(NeverBanned::Own));
-        assert_eq!(why_not("2001:db8:1:2::/64"), Some(NeverBanned::Own));
-        assert_eq!(why_not("203.0.113.1/32"), Some(NeverBanned::Gateway));
-        assert_eq!(why_not("2001:db8:9::/64"), Some(NeverBanned::Gateway));
+    fn the_host_and_its_gateway_are_never_banned_and_excepted_where_their_neighbours_are() {
+        for (address, why) in [
+            ("203.0.113.10/32", NeverBanned::Own),
+            ("203.0.113.11/32", NeverBanned::Own),
+            ("203.0.113.1/32", NeverBanned::Gateway),
+            ("2001:db8:9::1/128", NeverBanned::Gateway),
+        ] {
+            assert_eq!((why_not(address), is_partly_in(address)), (Some(why), false), "{address}");
+        }
+        for network in ["203.0.113.0/24", "2001:db8:1:2::/64", "2001:db8:9::/64"] {
+            assert_eq!((why_not(network), is_partly_in(network)), (None, true), "{network}");
+        }
+        assert!(!is_partly_in("203.0.112.0/24") && !is_partly_in("203.0.113.12/32"));
     }
 
     #[test]

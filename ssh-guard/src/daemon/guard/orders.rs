@@ -47,10 +47,10 @@ impl Guard {
             self.check_bannable(*address)?;
         }
         let mut done = Done::default();
-        for address in addresses {
+        let now = clock::now();
+        let plan = |address: IpAddr| {
             let source = self.mask.apply(address.into());
-            let now = clock::now();
-            let ban = Ban {
+            Ban {
                 source,
                 prefix: self.mask.prefix_of(source),
                 since: now,
@@ -61,7 +61,14 @@ impl Guard {
                 offences: self.policy.offences(source, now),
                 note: reason.clone(),
                 by: By::Hand,
-            };
+            }
+        };
+        let bans: Vec<Ban> = addresses.into_iter().map(plan).collect();
+        // All or none: what the ledger would refuse is found out before the first is in force.
+        for ban in &bans {
+            self.ledger.plan(ban, now).map_err(|refused| Fault::new(Exit::Failure, refused.to_string()))?;
+        }
+        for ban in bans {
             let ban = self.ban(&ban)?;
             self.policy.punish(&ban);
             let network = ban.network();
@@ -75,10 +82,11 @@ impl Guard {
     fn check_bannable(&self, address: IpAddr) -> Result<(), Fault> {
         let source = self.mask.apply(address.into());
         let network = Network::new(source, self.mask.prefix_of(source));
-        if let Some(why) = self.protected.why_not(&network) {
+        let itself = Network::from(address);
+        if let Some(why) = self.protected.why_not(&itself).or_else(|| self.protected.why_not(&network)) {
             return Err(Fault::new(
                 Exit::Usage,
-                format!("{network} is never banned: it holds {}", why.as_str()),
+                format!("{address} is never banned: it is {}", why.as_str()),
             ));
         }
         if self.allowlist.covers(source, network.prefix()) == Covered::Whole {
@@ -156,10 +164,7 @@ impl Guard {
     fn disallow(&mut self, request: &DisallowRequest) -> Result<Done, Fault> {
         let mut done = Done::default();
         for network in request.networks.iter().copied().map(Network::from) {
-            self.maps
-                .allowlist
-                .disallow(network)
-                .inspect_err(|_| self.metrics.refused(MapOperation::Disallow))?;
+            self.leave_allowlist(network)?;
             if !self.allowlist.remove(network) {
                 done.done.push(format!("{network} was not in the allowlist"));
                 continue;
@@ -172,11 +177,13 @@ impl Guard {
     }
 
     /// Brings the blocks that touch a network in line with the allowlist; says which bans that ended.
-    fn settle_blocks(&mut self, network: Network) -> Result<Vec<String>, Fault> {
+    pub(super) fn settle_blocks(&mut self, network: Network) -> Result<Vec<String>, Fault> {
         let mut ended = Vec::new();
         let touched: Vec<Ban> = self.ledger.touching(network).cloned().collect();
         for ban in touched {
-            if self.allowlist.covers(ban.source, ban.prefix) == Covered::Whole {
+            let exempt = self.allowlist.covers(ban.source, ban.prefix) == Covered::Whole
+                || self.protected.why_not(&ban.network()).is_some();
+            if exempt {
                 self.lift(ban.source, Unbanned::Allowed)?;
                 self.policy.pardon(ban.source, Some(&ban), clock::now());
                 ended.push(format!("unbanned {}", ban.network()));
