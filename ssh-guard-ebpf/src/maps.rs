@@ -24,7 +24,8 @@ static BLOCKED_V6: Array<Line, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
 #[btf_map]
 static BLOCKED_BESIDE: HashMap<Source, Block, 1> = HashMap::new();
 
-/// Written by the daemon alone.
+/// Written by the daemon alone. Beside the allowlist it has the addresses that are never banned, for blocks that
+/// overlap them; only if there is an allowlist is every packet looked up here.
 #[btf_map]
 static ALLOWLIST: LpmTrie<[u32; 4], Ticks, 1> = LpmTrie::new();
 
@@ -50,22 +51,23 @@ impl Tables for Kernel {
     #[inline(always)]
     fn blocked(&self, source: Source) -> Option<(Block, Standing)> {
         let settings = settings(Settings::BLOCKLIST)?;
-        let (block, standing) = if source.is_v4() {
+        let (block, counts) = if source.is_v4() {
             look::<V4>(&BLOCKED_V4, &settings::blocked_v4(), source)?
         } else {
             look::<V6>(&BLOCKED_V6, &settings::blocked_v6(), source)?
         };
         let now = ticks(clock::jiffies(), settings.base);
-        if is_over(block.until(), now) { None } else { Some((block, Standing { now, ..standing })) }
+        if is_over(block.until(), now) { None } else { Some((block, Standing { counts, now })) }
     }
 
     #[inline(always)]
     fn allowed(&self, address: Source) -> bool {
-        let Some(settings) = settings(Settings::ALLOWLIST) else { return false };
-        match ALLOWLIST.get(&Key::new(u128::BITS, address.words())) {
-            Some(until) => !is_over(*until, ticks(clock::jiffies(), settings.base)),
-            None => false,
-        }
+        settings(Settings::ALLOWLIST).is_some_and(|settings| listed(address, settings))
+    }
+
+    #[inline(always)]
+    fn excepted(&self, address: Source) -> bool {
+        settings(0).is_some_and(|settings| listed(address, settings))
     }
 
     #[inline(always)]
@@ -89,16 +91,30 @@ impl Tables for Kernel {
     }
 }
 
-/// Where a block's counts stand.
+/// Whether the allowlist has the address, in force.
+#[inline(always)]
+fn listed(address: Source, settings: &Settings) -> bool {
+    match ALLOWLIST.get(&Key::new(u128::BITS, address.words())) {
+        Some(until) => !is_over(*until, ticks(clock::jiffies(), settings.base)),
+        None => false,
+    }
+}
+
+/// Where a block's counts stand, and the tick it is.
 pub struct Standing {
-    last_hit: *mut u32,
-    hits: *mut u32,
+    counts: Counts,
     now: Ticks,
+}
+
+/// Where a block's counts stand: the words are looked up only when there is something to write.
+enum Counts {
+    InTable { table: &'static Table, last_hit: At, hits: At },
+    Beside { last_hit: *mut u32, hits: *mut u32 },
 }
 
 /// Looks a source up in its table, and beside it.
 #[inline(always)]
-fn look<F: Family>(table: &'static Table, shape: &Shape, source: Source) -> Option<(Block, Standing)> {
+fn look<F: Family>(table: &'static Table, shape: &Shape, source: Source) -> Option<(Block, Counts)> {
     match find::<F>(&Lines(table), shape, source) {
         Found::Absent => None,
         Found::Beside => {
@@ -106,17 +122,16 @@ fn look<F: Family>(table: &'static Table, shape: &Shape, source: Source) -> Opti
             // SAFETY: the lookup returned it and the program holds RCU, so the memory outlives this call. If the
             // daemon takes the entry out meanwhile, the worst is a hit counted for somebody else.
             unsafe {
-                Some((
-                    *block,
-                    Standing { last_hit: &raw mut (*block).last_hit, hits: &raw mut (*block).hits, now: 0 },
-                ))
+                let counts =
+                    Counts::Beside { last_hit: &raw mut (*block).last_hit, hits: &raw mut (*block).hits };
+                Some((*block, counts))
             }
         }
         Found::Entry(Entry { bucket, slot, end, last_hit }) => {
-            let last = shape.end(bucket, slot);
-            let last = word_of(table, At { word: last.word + 1, ..last })?;
-            let hits = word_of(table, shape.hits(bucket, slot))?;
-            Some((Block { end, last_hit, hits: 0 }, Standing { last_hit: last, hits, now: 0 }))
+            let at = shape.end(bucket, slot);
+            let last = At { word: at.word + 1, ..at };
+            let counts = Counts::InTable { table, last_hit: last, hits: shape.hits(bucket, slot) };
+            Some((Block { end, last_hit, hits: 0 }, counts))
         }
     }
 }
@@ -171,22 +186,47 @@ pub fn tally(verdict: Verdict, bytes: u64) -> u64 {
 /// Counts a hit of a block, cheaply: the first in a tick for itself, and each 64th drop of this CPU for 64.
 #[inline(always)]
 pub fn hit(block: &Block, standing: &Standing, drops: u64) {
-    let Standing { last_hit, hits, now } = *standing;
-    let mut counted = if drops.is_multiple_of(HITS_SAMPLED) { HITS_SAMPLED as u32 } else { 0 };
-    if block.last_hit != now {
-        // SAFETY: a lookup returned it, and the map lives as long as the program. CPUs that write it at once write the
-        // same tick, or the next.
-        unsafe { last_hit.write_volatile(now) };
-        counted += 1;
+    let Standing { counts, now } = standing;
+    let first = block.last_hit != *now;
+    let sampled = drops.is_multiple_of(u64::from(HITS_SAMPLED));
+    if !first && !sampled {
+        return;
     }
-    if counted != 0 {
-        // SAFETY: as above. A count that another CPU adds at the same time may be lost: it is an estimate.
-        unsafe { hits.write_volatile(hits.read_volatile().wrapping_add(counted)) };
+    let counted = u32::from(first) + if sampled { HITS_SAMPLED } else { 0 };
+    match *counts {
+        Counts::Beside { last_hit, hits } => {
+            note(last_hit, *now);
+            add(hits, counted);
+        }
+        // Each word is written before the next is looked up: the verifier follows a pointer from its own check only.
+        Counts::InTable { table, last_hit, hits } => {
+            if let Some(last_hit) = word_of(table, last_hit) {
+                note(last_hit, *now);
+            }
+            if let Some(hits) = word_of(table, hits) {
+                add(hits, counted);
+            }
+        }
     }
 }
 
+/// Writes the tick of a hit.
+#[inline(always)]
+fn note(last_hit: *mut u32, now: Ticks) {
+    // SAFETY: a lookup returned it, and the map lives as long as the program. CPUs that write it at once write the same
+    // tick, or the next.
+    unsafe { last_hit.write_volatile(now) };
+}
+
+/// Adds to an estimate.
+#[inline(always)]
+fn add(hits: *mut u32, counted: u32) {
+    // SAFETY: as above. A count that another CPU adds at the same time may be lost.
+    unsafe { hits.write_volatile(hits.read_volatile().wrapping_add(counted)) };
+}
+
 /// One drop in so many of a CPU is counted for all of them.
-const HITS_SAMPLED: u64 = 64;
+const HITS_SAMPLED: u32 = 64;
 
 /// The settings, if all of these maps are in use.
 #[inline(always)]
