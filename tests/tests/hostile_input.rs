@@ -69,6 +69,41 @@ fn assert_lives(daemon: &Daemon<'_>) {
 }
 
 #[test]
+fn a_log_in_a_form_that_is_not_known_is_told() {
+    needs!(ALL[0], ALL[1], ALL[2]);
+    let lab = Lab::new();
+    let (site, log) = site("");
+    let daemon = Daemon::start_at(site, lab.server(), &[]);
+    // As sshd -E writes them: without a header.
+    log.append("Failed password for root from 203.0.113.7 port 41022 ssh2\n".repeat(12));
+    eventually(PATIENCE, "it is told", || daemon.output().contains("has a header that is known"));
+    assert!(daemon.output().contains("bare = true"), "{}", daemon.output());
+    assert!(banned(&daemon).is_empty());
+}
+
+#[test]
+fn a_user_whose_name_the_server_escapes_has_as_many_attempts_as_anybody() {
+    needs!(ALL[0], ALL[1], ALL[2]);
+    let lab = Lab::new();
+    let (site, log) = site("");
+    let daemon = Daemon::start_at(site, lab.server(), &[]);
+    // Two lines of each session, captured from OpenSSH 9.2: the second escapes what the first had escaped.
+    let session = |number: usize| {
+        let (pid, port) = (1000 + number, 20_000 + number);
+        format!(
+            "Nov 23 03:12:02 lab sshd[{pid}]: Failed password for DOM\\\\bob from 203.0.113.7 port {port} ssh2\n\
+             Nov 23 03:12:03 lab sshd[{pid}]: Connection closed by authenticating user DOM\\\\\\\\bob 203.0.113.7 \
+             port {port} [preauth]\n"
+        )
+    };
+    log.append((0..5).map(session).collect::<String>());
+    eventually(PATIENCE, "all lines are read", || lines(&daemon) == 10);
+    assert!(banned(&daemon).is_empty(), "five attempts are five");
+    log.append(session(5));
+    eventually(PATIENCE, "the sixth bans", || banned(&daemon) == ["203.0.113.7"]);
+}
+
+#[test]
 fn garbage_breaks_nothing_and_the_good_lines_after_it_count() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
@@ -261,6 +296,31 @@ fn a_log_of_its_own_that_cannot_be_written_does_not_end_the_daemon() {
     eventually(PATIENCE, "it answers", || site.run(lab.server(), &["status"]).code == 0);
     log.append(failures("203.0.113.7", 0..6));
     eventually(PATIENCE, "it bans", || site.run(lab.server(), &["bans"]).stdout.contains("203.0.113.7"));
+    assert!(!daemon.has_ended());
+}
+
+#[test]
+fn a_log_of_its_own_that_nobody_reads_does_not_hold_the_guard_up() {
+    needs!(ALL[0], ALL[1], ALL[2]);
+    let lab = Lab::new();
+    let (site, log) = site("");
+    let mut command = Command::new("sh");
+    // A pipe takes 64 KiB; the messages of so many bans are more.
+    let unread = format!(
+        "mkfifo {0}/unread && exec 3<>{0}/unread && exec \"$0\" \"$@\" 2>&3",
+        site.folder().display()
+    );
+    command.arg("-c").arg(unread).arg(site.program());
+    command.arg("--config").arg(site.config()).arg("run");
+    let mut daemon: Process = lab.server().start(command);
+    eventually(PATIENCE, "it answers", || site.run(lab.server(), &["status"]).code == 0);
+    for number in 0..1500 {
+        log.append(failures(&format!("198.18.{}.{}", number / 250, number % 250), 0..6));
+    }
+    eventually(PATIENCE, "all are banned", || {
+        let status = site.run(lab.server(), &["status", "--json"]);
+        status.code == 0 && status.json()["bans"]["ipv4"] == 1500
+    });
     assert!(!daemon.has_ended());
 }
 

@@ -13,7 +13,7 @@ use crate::event::{AuthEvent, Kind, Outcome, Service};
 use crate::fault::{Exit, Fault};
 use crate::moment::Moment;
 use crate::parse::{Parser, header};
-use crate::policy::{Policy, Standing};
+use crate::policy::{Policy, Rules, Standing};
 
 #[derive(Args, Debug)]
 pub(super) struct Explain {
@@ -79,7 +79,8 @@ impl Explain {
         out: &mut impl Write,
     ) -> Result<(), Broken> {
         let limit = settings.limits.line_bytes.get();
-        let mut policy = Policy::new(settings.rules());
+        // What a line adds is told by itself: no threshold is near, so that none of it is cut off.
+        let mut policy = Policy::new(Rules { threshold: f64::from(u16::MAX), ..settings.rules() });
         let mut number = 0;
         let mut line = Vec::new();
         while let Some(whole) = next_line(&mut reader, &mut line, limit).map_err(Broken::In)? {

@@ -1,5 +1,6 @@
 //! `ssh-guard run`: the daemon.
 
+use std::io::{self, IsTerminal as _};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +41,13 @@ impl Run {
         let (_, settings) = Config::load(config)?;
         let settings = self.over(settings, socket)?;
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        // A reader of standard error that stalls must not stall the guard: lines wait in a bounded queue, and those
+        // that find it full are lost.
+        let (writer, _writes_until_the_end) = tracing_appender::non_blocking(io::stderr());
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(io::stderr().is_terminal())
+            .with_writer(writer);
         // By default a line that cannot be written is complained about on standard error, with a panic where that
         // fails too: a full disk or a closed pipe would end the daemon.
         log.log_internal_errors(false).init();

@@ -202,6 +202,9 @@ struct Page {
 /// How many entries a page has, unless the request says less.
 const PAGE: usize = 1000;
 
+/// How many sources are told at most: those that sent most.
+const MOST_SOURCES: usize = 10_000;
+
 async fn status<D: Desk>(State(desk): State<Arc<D>>) -> Json<Status> {
     Json(desk.status())
 }
@@ -211,7 +214,7 @@ async fn bans<D: Desk>(State(desk): State<Arc<D>>, Query(page): Query<Page>) -> 
 }
 
 async fn sources<D: Desk>(State(desk): State<Arc<D>>, Query(page): Query<Page>) -> Answer<Sources> {
-    Answer(desk.sources(page.limit.unwrap_or(PAGE)).await)
+    Answer(desk.sources(page.limit.unwrap_or(PAGE).min(MOST_SOURCES)).await)
 }
 
 /// A request that changes something, from somebody who may.
