@@ -1,11 +1,12 @@
 //! The machine's network, read from the kernel over netlink: which interfaces there are, which one the world comes
 //! in by, and which addresses must never be banned.
 
+use std::future::ready;
 use std::net::IpAddr;
 
 use futures_util::TryStreamExt as _;
 use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::address::AddressAttribute;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage, LinkXdp, XdpAttached};
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 use rtnetlink::{Handle, RouteMessageBuilder};
@@ -45,44 +46,34 @@ impl Network {
     /// # Errors
     /// If netlink is not to be had.
     pub async fn survey() -> Result<Self, Fault> {
-        let unreadable = |error: rtnetlink::Error| {
-            Fault::new(Exit::Failure, "cannot read the network interfaces").because(error)
-        };
-        let (connection, handle, _) = rtnetlink::new_connection()
-            .map_err(|error| Fault::new(Exit::Failure, "cannot open a netlink socket").because(error))?;
-        let connection = tokio::spawn(connection);
-        let network = Self::read(&handle).await.map_err(unreadable);
-        drop(handle);
-        connection.abort();
-        network
+        ask(async |handle| {
+            let addresses: Vec<AddressMessage> = handle.address().get().execute().try_collect().await?;
+            let mut routes: Vec<RouteMessage> = Vec::new();
+            for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+                let mut wanted = RouteMessageBuilder::<IpAddr>::new().build();
+                wanted.header.address_family = family;
+                // A router may have a million; the default ones are kept.
+                let default = |route: &RouteMessage| ready(route.header.destination_prefix_length == 0);
+                let found = handle.route().get(wanted).execute().try_filter(default);
+                routes.extend(found.try_collect::<Vec<_>>().await?);
+            }
+            routes.sort_by_key(|route| (route.header.address_family != AddressFamily::Inet, priority(route)));
+            Ok(Self {
+                interfaces: links(&handle).await?,
+                addresses: addresses.iter().filter_map(own).collect(),
+                gateways: routes.iter().filter_map(gateway).collect(),
+                default_routes: routes.iter().filter_map(leaves_by).collect(),
+            })
+        })
+        .await
     }
 
-    async fn read(handle: &Handle) -> Result<Self, rtnetlink::Error> {
-        let links: Vec<LinkMessage> = handle.link().get().execute().try_collect().await?;
-        let addresses: Vec<_> = handle.address().get().execute().try_collect().await?;
-        let mut routes: Vec<RouteMessage> = Vec::new();
-        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            let mut wanted = RouteMessageBuilder::<IpAddr>::new().build();
-            wanted.header.address_family = family;
-            routes.extend(handle.route().get(wanted).execute().try_collect::<Vec<_>>().await?);
-        }
-        routes.retain(|route| route.header.destination_prefix_length == 0);
-        routes.sort_by_key(|route| (route.header.address_family != AddressFamily::Inet, priority(route)));
-
-        let own =
-            addresses.iter().flat_map(|address| &address.attributes).filter_map(
-                |attribute| match attribute {
-                    // `Local` is the machine's end of a point-to-point link; `Address` then is the other end.
-                    AddressAttribute::Local(address) | AddressAttribute::Address(address) => Some(*address),
-                    _ => None,
-                },
-            );
-        Ok(Self {
-            interfaces: links.into_iter().filter_map(interface).collect(),
-            addresses: own.collect(),
-            gateways: routes.iter().filter_map(gateway).collect(),
-            default_routes: routes.iter().filter_map(leaves_by).collect(),
-        })
+    /// Asks the kernel for the interfaces alone, which is cheap.
+    ///
+    /// # Errors
+    /// If netlink is not to be had.
+    pub async fn interfaces() -> Result<Vec<Interface>, Fault> {
+        ask(async |handle| links(&handle).await).await
     }
 
     /// The interfaces that are to be guarded; `auto` is the one with the default route.
@@ -119,6 +110,38 @@ impl Network {
     fn names(&self) -> String {
         self.interfaces.iter().map(|interface| format!("'{}'", interface.name)).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// Asks over a netlink socket that is opened for this.
+async fn ask<A>(question: impl AsyncFnOnce(Handle) -> Result<A, rtnetlink::Error>) -> Result<A, Fault> {
+    let (connection, handle, _) = rtnetlink::new_connection()
+        .map_err(|error| Fault::new(Exit::Failure, "cannot open a netlink socket").because(error))?;
+    let connection = tokio::spawn(connection);
+    let answer = question(handle).await;
+    connection.abort();
+    // It was told to end, and says so.
+    let _cancelled = connection.await;
+    answer.map_err(|error| Fault::new(Exit::Failure, "cannot read the network interfaces").because(error))
+}
+
+async fn links(handle: &Handle) -> Result<Vec<Interface>, rtnetlink::Error> {
+    let links: Vec<LinkMessage> = handle.link().get().execute().try_collect().await?;
+    Ok(links.into_iter().filter_map(interface).collect())
+}
+
+/// The machine's own address of a message: `IFA_LOCAL`, where there is one, as `IFA_ADDRESS` then is the other end of a
+/// point-to-point link (rtnetlink(7)).
+fn own(message: &AddressMessage) -> Option<IpAddr> {
+    let local = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Local(address) => Some(*address),
+        _ => None,
+    });
+    local.or_else(|| {
+        message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Address(address) => Some(*address),
+            _ => None,
+        })
+    })
 }
 
 /// The name that was probably meant.
@@ -215,6 +238,16 @@ mod tests {
         let told =
             Network { default_routes: vec![], ..network() }.choose(&Interfaces::Auto).unwrap_err().report();
         assert!(told.contains("no default route") && told.contains("'eth0'"), "{told}");
+    }
+
+    #[test]
+    fn the_other_end_of_a_point_to_point_link_is_not_the_machines_own() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let mut message = AddressMessage::default();
+        message.attributes.push(AddressAttribute::Address(address("192.0.2.1")));
+        assert_eq!(own(&message), Some(address("192.0.2.1")));
+        message.attributes.push(AddressAttribute::Local(address("192.0.2.2")));
+        assert_eq!(own(&message), Some(address("192.0.2.2")));
     }
 
     #[tokio::test]

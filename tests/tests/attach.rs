@@ -240,6 +240,18 @@ fn an_interface_that_goes_is_noticed() {
 }
 
 #[test]
+fn an_address_that_becomes_the_hosts_own_is_banned_no_longer() {
+    needs!(ALL[0], ALL[1], ALL[2]);
+    let lab = Lab::new();
+    let daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
+    assert_eq!(daemon.cli(&["ban", "10.77.0.55", "10.77.0.56"]).code, 0);
+    lab.server().ip("addr add 10.77.0.55/24 dev eth0");
+    eventually(PATIENCE, "it is noticed", || daemon.json(&["bans"])["bans"].as_array().unwrap().len() == 1);
+    assert_eq!(daemon.json(&["bans"])["bans"][0]["source"], "10.77.0.56");
+    daemon.cli(&["ban", "10.77.0.55"]).assert_refused(2, &["is never banned: it is an address of this host"]);
+}
+
+#[test]
 fn native_mode_takes_jumbo_frames() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();

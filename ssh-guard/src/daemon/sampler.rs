@@ -38,10 +38,16 @@ impl Sampling {
         let mut every_second = interval(Duration::from_secs(1));
         every_second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut reported = false;
+        let mut seconds = 0_u64;
         loop {
             tokio::select! {
                 _ = every_second.tick() => {}
                 () = stop.cancelled() => return,
+            }
+            seconds += 1;
+            // Reading all routes takes a router a while.
+            if seconds.is_multiple_of(LOOK_AROUND) {
+                self.look_around().await;
             }
             match self.sample().await {
                 Ok(note) => {
@@ -60,21 +66,31 @@ impl Sampling {
     }
 
     async fn sample(&self) -> Result<KernelNote, Fault> {
-        let network = Network::survey().await?;
-        let protected = Protected { own: network.addresses.clone(), gateways: network.gateways.clone() };
-        self.protected.send_if_modified(|before| {
-            let changed = *before != protected;
-            *before = protected;
-            changed
-        });
-        let interfaces = self.interfaces.iter().map(|interface| self.look_at(interface, &network)).collect();
+        let now = Network::interfaces().await?;
+        let interfaces = self.interfaces.iter().map(|interface| self.look_at(interface, &now)).collect();
         let verdicts = lock(&self.sampler).verdicts()?;
         self.metrics.sampled(&verdicts);
         Ok(KernelNote { interfaces, verdicts })
     }
 
-    fn look_at(&self, interface: &Interface, network: &Network) -> InterfaceStatus {
-        let now = network.interfaces.iter().find(|other| other.index == interface.index);
+    /// Tells the guard if the machine's own addresses or its gateways are others now.
+    async fn look_around(&self) {
+        let network = match Network::survey().await {
+            Ok(network) => network,
+            Err(fault) => {
+                return tracing::debug!(error = fault.told(), "cannot read the machine's addresses");
+            }
+        };
+        let protected = Protected { own: network.addresses, gateways: network.gateways };
+        self.protected.send_if_modified(|before| {
+            let changed = *before != protected;
+            *before = protected;
+            changed
+        });
+    }
+
+    fn look_at(&self, interface: &Interface, now: &[Interface]) -> InterfaceStatus {
+        let now = now.iter().find(|other| other.index == interface.index);
         let degraded = match now.map(|now| now.xdp_program) {
             Some(Some(program)) if program == self.program => None,
             Some(Some(program)) => Some(format!("another XDP program is attached (id {program})")),
@@ -91,6 +107,9 @@ impl Sampling {
         }
     }
 }
+
+/// Seconds between two looks at the machine's addresses and gateways.
+const LOOK_AROUND: u64 = 10;
 
 /// Says in the log which interfaces are guarded no longer, and which are again.
 fn tell_changes(before: &KernelNote, now: &KernelNote) {
