@@ -13,6 +13,7 @@ use rtnetlink::{Handle, RouteMessageBuilder};
 
 use crate::config::settings::{Interfaces, Mode};
 use crate::fault::{Exit, Fault};
+use crate::policy::bannable::Protected;
 
 /// A network interface.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -109,6 +110,13 @@ impl Network {
 
     fn names(&self) -> String {
         self.interfaces.iter().map(|interface| format!("'{}'", interface.name)).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// What the machine cannot do without, of its network.
+impl From<Network> for Protected {
+    fn from(network: Network) -> Self {
+        Self { own: network.addresses, gateways: network.gateways }
     }
 }
 

@@ -28,7 +28,7 @@ use crate::clock;
 use crate::control::api::BanCounts;
 use crate::fault::{Exit, Fault};
 use crate::kernel;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Plan};
 use crate::moment::Moment;
 use crate::network::Network;
 use crate::observe::{Gauges, Heartbeat, MapOperation, Metrics, Unbanned};
@@ -142,14 +142,17 @@ impl Guard {
 
     /// How an address is judged. One that is excepted from its source's blocks is not to bring them about either.
     fn standing(&self, address: IpAddr, now: Moment) -> Standing {
-        let itself = Network::from(address);
-        let exempt = self.protected.why_not(&itself).is_some()
-            || self.allowlist.covers(itself.first(), itself.prefix()) == Covered::Whole;
-        if exempt {
+        if self.is_exempt(Network::from(address)) {
             return Standing::Exempt;
         }
         let banned = self.ledger.is_banned(self.mask.apply(address.into()), now);
         if banned { Standing::Banned } else { Standing::Judged }
+    }
+
+    /// Whether no ban may stand for a whole network.
+    fn is_exempt(&self, network: Network) -> bool {
+        self.protected.why_not(&network).is_some()
+            || self.allowlist.covers(network.first(), network.prefix()) == Covered::Whole
     }
 
     /// Says, once, if a source is banned and all the same still tried to log in: its packets do not pass here, or go to
@@ -180,14 +183,7 @@ impl Guard {
             }
         }
         for network in new.iter().filter(|network| !old.contains(network)) {
-            let never = self.maps.clock.ticks_at(None);
-            let excepted = self
-                .maps
-                .allowlist
-                .allow(*network, never)
-                .inspect_err(|_| self.metrics.refused(MapOperation::Allow))
-                .and_then(|()| self.settle_blocks(*network));
-            match excepted {
+            match self.let_pass(*network, None).and_then(|()| self.settle_blocks(*network)) {
                 Ok(_) => debug!(%network, "is never banned: it is this machine's, or a gateway's"),
                 Err(fault) => warn!(%network, error = fault.told(), "is not excepted from blocks"),
             }
@@ -197,19 +193,27 @@ impl Guard {
 
     /// Takes a network out of the kernel's allowlist, unless it is there for good.
     fn leave_allowlist(&mut self, network: Network) -> Result<(), Fault> {
-        let stays = self.protected.addresses().any(|own| own == network);
-        let done = if stays {
-            self.maps.allowlist.allow(network, self.maps.clock.ticks_at(None))
-        } else {
-            self.maps.allowlist.disallow(network)
-        };
-        done.inspect_err(|_| self.metrics.refused(MapOperation::Disallow))
+        if self.protected.addresses().any(|own| own == network) {
+            return self.let_pass(network, None);
+        }
+        self.maps.allowlist.disallow(network).inspect_err(|_| self.metrics.refused(MapOperation::Disallow))
+    }
+
+    /// Puts a network into the kernel's allowlist.
+    fn let_pass(&mut self, network: Network, until: Option<Moment>) -> Result<(), Fault> {
+        let end = self.maps.clock.ticks_at(until);
+        self.maps.allowlist.allow(network, end).inspect_err(|_| self.metrics.refused(MapOperation::Allow))
+    }
+
+    /// Finds out what a ban would take.
+    fn plan(&self, ban: &Ban) -> Result<Plan, Fault> {
+        let plan = self.ledger.plan(ban, clock::now());
+        plan.map_err(|refused| Fault::new(Exit::Failure, refused.to_string()))
     }
 
     /// Puts a ban in force: in the kernel, then in the ledger.
     fn ban(&mut self, ban: &Ban) -> Result<Ban, Fault> {
-        let refused = |refused: crate::ledger::Refused| Fault::new(Exit::Failure, refused.to_string());
-        let plan = self.ledger.plan(ban, clock::now()).map_err(refused)?;
+        let plan = self.plan(ban)?;
         let ban = plan.ban.clone();
         // The map has room for some more than the ledger: if the kernel refuses, nobody has been let in for nothing.
         self.block(&ban)?;

@@ -81,7 +81,7 @@ impl Sampling {
                 return tracing::debug!(error = fault.told(), "cannot read the machine's addresses");
             }
         };
-        let protected = Protected { own: network.addresses, gateways: network.gateways };
+        let protected = Protected::from(network);
         self.protected.send_if_modified(|before| {
             let changed = *before != protected;
             *before = protected;

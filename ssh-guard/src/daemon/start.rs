@@ -70,8 +70,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let (to_guard, events) = mpsc::channel(BATCHES);
     let (orders, commands) = mpsc::channel(COMMANDS);
     let sampler = Arc::new(Mutex::new(sampler));
-    let (protected, protected_seen) =
-        watch::channel(Protected { own: network.addresses.clone(), gateways: network.gateways.clone() });
+    let (protected, protected_seen) = watch::channel(Protected::from(network));
 
     let heartbeat = Heartbeat::start();
     let mut guard = Guard {
@@ -88,7 +87,8 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         wondered: false,
     };
     // The guard takes note of the first as of a change.
-    guard.protect(Protected { own: network.addresses, gateways: network.gateways });
+    let first = protected_seen.borrow().clone();
+    guard.protect(first);
     let mut reading = Stage::new("inputs");
     let mut input_notes = Vec::new();
     for (input, Choice { origin, .. }) in settings.inputs.iter().zip(chosen) {

@@ -66,7 +66,7 @@ impl Guard {
         let bans: Vec<Ban> = addresses.into_iter().map(plan).collect();
         // All or none: what the ledger would refuse is found out before the first is in force.
         for ban in &bans {
-            self.ledger.plan(ban, now).map_err(|refused| Fault::new(Exit::Failure, refused.to_string()))?;
+            self.plan(ban)?;
         }
         for ban in bans {
             let ban = self.ban(&ban)?;
@@ -142,12 +142,11 @@ impl Guard {
                 ));
                 continue;
             }
-            let end = self.maps.clock.ticks_at(until);
             self.maps
                 .settings
                 .put_to_use(Settings::ALLOWLIST, true)
-                .and_then(|()| self.maps.allowlist.allow(network, end))
                 .inspect_err(|_| self.metrics.refused(MapOperation::Allow))?;
+            self.let_pass(network, until)?;
             self.allowlist.add(network, until);
             info!(%network, seconds = request.seconds, "allowed by hand");
             done.done.push(match until {
@@ -181,9 +180,7 @@ impl Guard {
         let mut ended = Vec::new();
         let touched: Vec<Ban> = self.ledger.touching(network).cloned().collect();
         for ban in touched {
-            let exempt = self.allowlist.covers(ban.source, ban.prefix) == Covered::Whole
-                || self.protected.why_not(&ban.network()).is_some();
-            if exempt {
+            if self.is_exempt(ban.network()) {
                 self.lift(ban.source, Unbanned::Allowed)?;
                 self.policy.pardon(ban.source, Some(&ban), clock::now());
                 ended.push(format!("unbanned {}", ban.network()));
