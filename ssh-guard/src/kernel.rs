@@ -28,7 +28,13 @@ pub use settings::SettingsMap;
 use std::error::Error;
 use std::io;
 
+use aya::maps::MapError;
 use nix::errno::Errno;
+
+/// Whether a map has no such entry; aya passes on the kernel's own word for it from some calls.
+fn is_missing(error: &MapError) -> bool {
+    matches!(error, MapError::KeyNotFound) || errno(error) == Some(Errno::ENOENT)
+}
 
 /// The error number at the bottom of an error's chain, if the kernel gave one.
 fn errno(error: &(dyn Error + 'static)) -> Option<Errno> {

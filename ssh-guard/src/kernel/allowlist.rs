@@ -1,11 +1,11 @@
 //! The networks that are never dropped, in the kernel.
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Map, MapData, MapError};
+use aya::maps::{Map, MapData};
 use nix::errno::Errno;
 use ssh_guard_common::time::Ticks;
 
-use super::errno;
+use super::{errno, is_missing};
 use crate::fault::{Exit, Fault};
 use crate::network::Network;
 
@@ -40,8 +40,8 @@ impl Allowlist {
     /// If the kernel refuses to write the map; the network is still allowed then.
     pub fn disallow(&mut self, network: Network) -> Result<(), Fault> {
         match self.0.remove(&key(network)) {
-            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
-            Err(error) if errno(&error) == Some(Errno::ENOENT) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) if is_missing(&error) => Ok(()),
             Err(error) => {
                 Err(Fault::new(Exit::Failure, format!("the kernel still allows {network}")).because(error))
             }

@@ -2,16 +2,16 @@
 
 use std::os::fd::AsFd as _;
 
-use aya::maps::{HashMap, Map, MapData, MapError};
+use aya::maps::{HashMap, Map, MapData};
 use nix::errno::Errno;
 use ssh_guard_common::flat::{Entry, Family, Found, LAST_END, OVERLAPS, Shape, V4, V6};
 use ssh_guard_common::records::Block;
 use ssh_guard_common::source::Source;
 use ssh_guard_common::time::Ticks;
 
-use super::errno;
 use super::flat::{Counted, Put, Table};
 use super::memory::Memory;
+use super::{errno, is_missing};
 use crate::fault::{Exit, Fault};
 
 /// A flat table for each family, and the hash for what their buckets have no room for.
@@ -37,6 +37,13 @@ pub(super) struct Shapes {
     pub(super) v6: Shape,
 }
 
+/// Calls the table of a source's family.
+macro_rules! of_family {
+    ($blocklist:ident, $source:ident, $method:ident($($argument:expr),*)) => {
+        if $source.is_v4() { $blocklist.v4.$method($($argument),*) } else { $blocklist.v6.$method($($argument),*) }
+    };
+}
+
 impl Blocklist {
     pub(super) fn new(maps: Maps, shapes: Shapes) -> Result<Self, Fault> {
         let Maps { v4, v6, beside } = maps;
@@ -54,8 +61,7 @@ impl Blocklist {
     /// If there is no room, or the kernel refuses to write; nothing has changed then.
     pub fn block(&mut self, source: Source, until: Ticks, overlaps: bool) -> Result<(), Fault> {
         let end = until.min(LAST_END) | if overlaps { OVERLAPS } else { 0 };
-        let put = if source.is_v4() { self.v4.put(source, end) } else { self.v6.put(source, end) };
-        match put {
+        match of_family!(self, source, put(source, end)) {
             Put::InTable => Ok(()),
             Put::Beside => self.block_beside(source, end),
         }
@@ -66,17 +72,13 @@ impl Blocklist {
     /// # Errors
     /// If the kernel refuses to write; the source is still blocked then.
     pub fn unblock(&mut self, source: Source) -> Result<(), Fault> {
-        let taken = if source.is_v4() { self.v4.take(source) } else { self.v6.take(source) };
+        let taken = of_family!(self, source, take(source));
         if taken || self.find(source) != Found::Beside {
             return Ok(());
         }
         match self.beside.remove(&source) {
             Ok(()) => {
-                if source.is_v4() {
-                    self.v4.note_gone(source);
-                } else {
-                    self.v6.note_gone(source);
-                }
+                of_family!(self, source, note_gone(source));
                 Ok(())
             }
             Err(error) if is_missing(&error) => Ok(()),
@@ -103,12 +105,11 @@ impl Blocklist {
     }
 
     fn find(&self, source: Source) -> Found {
-        if source.is_v4() { self.v4.find(source) } else { self.v6.find(source) }
+        of_family!(self, source, find(source))
     }
 
     fn counted(&self, source: Source, entry: &Entry) -> Block {
-        let Counted { hits, last_hit } =
-            if source.is_v4() { self.v4.counted(entry) } else { self.v6.counted(entry) };
+        let Counted { hits, last_hit } = of_family!(self, source, counted(entry));
         Block { end: entry.end, last_hit, hits }
     }
 
@@ -124,7 +125,7 @@ impl Blocklist {
             }
         })?;
         if known.is_none() {
-            if source.is_v4() { self.v4.note_beside(source) } else { self.v6.note_beside(source) }
+            of_family!(self, source, note_beside(source));
         }
         Ok(())
     }
@@ -137,8 +138,4 @@ fn table<F: Family>(map: &Map, shape: Shape) -> Result<Table<F>, Fault> {
     let memory = Memory::of_map(data.fd().as_fd(), shape.cells::<F>())
         .map_err(|error| Fault::new(Exit::Failure, "cannot map a table of the blocklist").because(error))?;
     Ok(Table::new(memory, shape))
-}
-
-fn is_missing(error: &MapError) -> bool {
-    matches!(error, MapError::KeyNotFound) || errno(error) == Some(Errno::ENOENT)
 }
