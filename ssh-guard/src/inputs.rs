@@ -39,7 +39,10 @@ pub async fn announce(settings: &Settings, chosen: &[Choice]) {
         if let InputKind::File { bare: true, .. } = input.kind {
             warn!(input = input.name, "any client can forge lines of a bare stream, and have others banned");
         }
-        if let Err(error) = choice.origin.check().await {
+        // What `auto` chose it has just read.
+        if input.kind != InputKind::Auto
+            && let Err(error) = choice.origin.check().await
+        {
             warn!(input = input.name, error = error.chain(), hint = error.hint(), "cannot be read yet");
         }
     }
