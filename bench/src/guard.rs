@@ -28,6 +28,8 @@ impl Guard {
             Programs { ports: vec![PORT], mask: SourceMask::new(32, 64), dry_run: false, capacities };
         let mut loaded = load(&programs)?;
         loaded.settings.put_to_use(Settings::BLOCKLIST, true)?;
+        // The daemon would renew it every second.
+        loaded.settings.renew(NEVER)?;
         Ok(Self(loaded))
     }
 

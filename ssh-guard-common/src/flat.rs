@@ -2,7 +2,7 @@
 //!
 //! It is an array of cells, each as large as a cache line. The first of them are buckets: a head, and 15 tags. A
 //! seeded hash gives a source its bucket, so that nobody who chooses addresses can fill one. A miss touches that one
-//! line; a hit also the one with the entry's end.
+//! line; a hit also the one with the entry's end, unless the reader has another's word that no end has passed.
 //!
 //! | cells, for `n` buckets | hold |
 //! |---|---|
@@ -27,14 +27,17 @@ pub const CELL_WORDS: usize = 16;
 /// Slots of a bucket, numbered from 1.
 pub const SLOTS: u32 = 15;
 
-/// The word of a bucket that has its flag and, above it, a number that changes whenever an entry is taken out.
+/// The word of a bucket that has its flags and, above them, a number that changes whenever an entry is taken out.
 pub const HEAD: usize = 0;
 
 /// Flag of a bucket: sources of it are in the hash beside the table.
 pub const OVERFLOWS: u32 = 1;
 
+/// Flag of a bucket: there is, or was, an entry with a flag in the word of its end, so that has to be read.
+pub const FLAGGED: u32 = 2;
+
 /// What is added to a bucket's head when an entry is taken out.
-pub const TAKEN_OUT: u32 = 2;
+pub const TAKEN_OUT: u32 = 4;
 
 /// Flag in the word of an end: a part of the source is in the allowlist, so that is asked first.
 pub const OVERLAPS: u32 = 1 << 31;
@@ -175,6 +178,12 @@ pub trait Cells {
 pub trait Cell: Copy {
     /// A word of it, read once, as it is at this moment; of the number only as many bits count as a cell has words.
     fn word(self, number: usize) -> u32;
+
+    /// The same in a machine word: a BPF program has no narrower one to compare in.
+    #[inline(always)]
+    fn wide<const NUMBER: usize>(self) -> u64 {
+        u64::from(self.word(NUMBER))
+    }
 }
 
 /// What a lookup found.
@@ -199,6 +208,37 @@ pub struct Entry {
     pub end: u32,
     /// When it was last hit.
     pub last_hit: Ticks,
+}
+
+/// Whether a source certainly is in the table, whatever its end is. Says no where an end with a flag has to be read, and
+/// where the source may be beside the table.
+#[inline(always)]
+pub fn stands<F: Family>(cells: &impl Cells, shape: &Shape, source: Source) -> bool {
+    let Place { bucket: number, tag } = F::place(shape, source);
+    let Some(bucket) = cells.cell(number) else { return false };
+    // Empty slots have tag 0.
+    if bucket.word(HEAD) & FLAGGED != 0 || tag == 0 {
+        return false;
+    }
+    if F::EXACT {
+        return has_tag(bucket, tag);
+    }
+    let slot = slot_of(bucket, tag);
+    slot != 0 && is_address(cells, shape.address(number, slot), source)
+}
+
+/// Whether a slot has this tag. All are looked at, since leaving early costs a wrongly predicted branch, which is
+/// more than a bucket of comparisons.
+#[inline(always)]
+fn has_tag(bucket: impl Cell, tag: u32) -> bool {
+    let tag = u64::from(tag);
+    let mut any = 0;
+    macro_rules! look {
+        // What is 0 and no longer than 32 bits borrows from above when 1 is taken off.
+        ($($slot:literal)*) => { $(any |= (bucket.wide::<$slot>() ^ tag).wrapping_sub(1);)* };
+    }
+    look!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    any >> 63 != 0
 }
 
 /// Looks a source up.
@@ -240,8 +280,9 @@ const TRIES: usize = 3;
 /// The slot with this tag; 0 for none.
 #[inline(always)]
 fn slot_of(bucket: impl Cell, tag: u32) -> u32 {
+    let tag = u64::from(tag);
     macro_rules! look {
-        ($($slot:literal)*) => { $(if bucket.word($slot) == tag { return $slot; })* };
+        ($($slot:literal)*) => { $(if bucket.wide::<$slot>() == tag { return $slot; })* };
     }
     look!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
     0

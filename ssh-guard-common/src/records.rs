@@ -14,7 +14,8 @@ pub struct Block {
     pub end: u32,
     /// When a packet was last dropped, in ticks; written by the program.
     pub last_hit: u32,
-    /// Packets dropped, about: one for each tick with any, and each 64th of a CPU for 64; written by the program.
+    /// Packets dropped; where a CPU drops more than 16,384 in a tick, each 64th of them counts for 64. Written by the
+    /// program.
     pub hits: u32,
 }
 
@@ -68,6 +69,10 @@ pub struct VerdictCount {
     pub packets: u64,
     /// Bytes, from the Ethernet header on.
     pub bytes: u64,
+    /// The tick of the last one, of packets that are dropped.
+    pub tick: u32,
+    /// How many came in that tick, of packets that are dropped.
+    pub in_tick: u32,
 }
 
 /// Value of `SETTINGS`: what may change while the program runs, and what the other maps mean.
@@ -80,6 +85,11 @@ pub struct Settings {
     pub abi: u32,
     /// [`Settings::BLOCKLIST`], [`Settings::ALLOWLIST`]: the maps that may hold an entry; another one is not asked.
     pub in_use: u32,
+    /// Until when the daemon vouches for what it wrote, in [ticks](crate::time::Ticks): it puts this off again and
+    /// again. Limits act no longer than this, and so long no entry of a flat table stands whose end has passed.
+    pub lease: u32,
+    /// Always 0.
+    pub reserved: u32,
 }
 
 impl Settings {
@@ -93,6 +103,6 @@ const _: () = {
     assert!(size_of::<Block>() == 12);
     assert!(size_of::<NetworkKey>() == 20);
     assert!(size_of::<SourceRecord>() == 32);
-    assert!(size_of::<VerdictCount>() == 16);
-    assert!(size_of::<Settings>() == 16);
+    assert!(size_of::<VerdictCount>() == 24);
+    assert!(size_of::<Settings>() == 24);
 };

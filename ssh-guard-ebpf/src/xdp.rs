@@ -5,6 +5,7 @@ use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use ssh_guard_common::packet;
 
+use crate::blocks;
 use crate::frame::Frame;
 use crate::judge::judge;
 use crate::maps::{self, Kernel};
@@ -33,9 +34,9 @@ fn guard(frame: &Frame, length: impl FnOnce() -> u64) -> u32 {
     };
     let bytes = length();
     let (verdict, hit) = judge(evidence, bytes, &settings::source_mask(), &Kernel);
-    let times = maps::tally(verdict, bytes);
-    if let Some((block, standing)) = hit {
-        maps::hit(&block, &standing, times);
+    match hit {
+        Some((block, standing)) => blocks::count(verdict, bytes, &block, &standing),
+        None => maps::tally(verdict, bytes),
     }
     if verdict.drops() && !settings::dry_run() { XDP_DROP } else { XDP_PASS }
 }

@@ -90,7 +90,15 @@ impl Programs {
     /// # Panics
     /// When the kernel does not run it, or the program does anything but pass or drop.
     pub fn run(&mut self, which: Which, frame: &[u8]) -> Action {
-        let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
+        self.flood(which, frame, 1)
+    }
+
+    /// Runs a program on a frame so many times, and tells what it did with the last.
+    ///
+    /// # Panics
+    /// As [`Programs::run`].
+    pub fn flood(&mut self, which: Which, frame: &[u8], repeat: u32) -> Action {
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
         let result = xdp(&mut self.loaded, which).test_run(options);
         match result.unwrap_or_else(|why| panic!("{which:?}, {} bytes: {why}", frame.len())).return_value {
             XDP_DROP => Action::Drop,

@@ -267,16 +267,45 @@ fn what_a_source_sent_and_what_it_was_denied_are_counted_exactly() {
 }
 
 #[test]
-fn the_hits_of_a_block_are_an_estimate_that_is_about_right() {
+fn each_hit_of_a_block_is_counted_and_in_a_flood_about_each() {
     needs!(Need::Root, Need::Bpf);
     let mut programs = blocking();
-    let drops = 6400;
-    for _ in 0..drops {
+    programs.loaded.settings.renew(NEVER).unwrap();
+    let hits =
+        |programs: &Programs| programs.loaded.blocklist.block_of(source_of(BAD_V4)).unwrap().unwrap().hits;
+    for _ in 0..100 {
         assert_eq!(programs.run(Which::Frags, &syn(BAD_V4).to_bytes()), Drop);
     }
-    let block = programs.loaded.blocklist.block_of(source_of(BAD_V4)).unwrap().unwrap();
-    // Each CPU counts 64 drops at once, and each tick with a hit counts for one.
-    assert!((drops - 64 * 8..drops + 64 * 8).contains(&block.hits), "{}", block.hits);
+    assert_eq!(hits(&programs), 100);
+    let flood = 2_000_000;
+    assert_eq!(programs.flood(Which::Frags, &syn(BAD_V4).to_bytes(), flood), Drop);
+    let counted = hits(&programs) - 100;
+    assert!((flood - flood / 20..=flood + flood / 20).contains(&counted), "{counted} of {flood}");
+}
+
+#[test]
+fn a_block_ends_by_itself_in_a_flood_too_as_soon_as_the_daemon_vouches_for_it_no_more() {
+    needs!(Need::Root, Need::Bpf);
+    for bad in [BAD_V4, "2001:db8:7::"] {
+        let mut programs = Programs::new();
+        let now = programs.loaded.clock.ticks_of(ssh_guard::clock::now());
+        programs.block_until(bad, now + 2, false);
+        programs.loaded.settings.renew(now + 3).unwrap();
+        let frame = syn(bad).to_bytes();
+        assert_eq!(programs.flood(Which::Frags, &frame, 20_000), Drop);
+        eventually(PATIENCE, "the lease ends", || programs.flood(Which::Frags, &frame, 20_000) == Pass);
+    }
+}
+
+#[test]
+fn a_block_that_overlaps_the_allowlist_does_so_in_a_flood_too() {
+    needs!(Need::Root, Need::Bpf);
+    let mut programs = Programs::new();
+    programs.loaded.settings.renew(NEVER).unwrap();
+    programs.block_until("2001:db8:7::", NEVER, true);
+    programs.allow_until("2001:db8:7::a", NEVER);
+    assert_eq!(programs.flood(Which::Frags, &syn("2001:db8:7::b").to_bytes(), 100_000), Drop);
+    assert_eq!(programs.flood(Which::Frags, &syn("2001:db8:7::a").to_bytes(), 100_000), Pass);
 }
 
 #[test]

@@ -73,10 +73,17 @@ pub(super) struct Mailbox {
 impl Guard {
     /// Works until `stop` is cancelled and every event that was heard before is judged.
     pub(super) async fn run(mut self, mut mailbox: Mailbox, stop: CancellationToken) {
+        let mut renewal = clock::now();
         loop {
             self.heartbeat.beat();
-            let next = self.expire(clock::now());
-            let sleep = tokio::time::sleep(next.map_or(IDLE, |next| next.since(clock::now()).min(IDLE)));
+            let now = clock::now();
+            let next = self.expire(now);
+            if renewal <= now {
+                self.renew_lease(now);
+                renewal = now.plus(RENEWAL);
+            }
+            let next = next.map_or(renewal, |next| next.min(renewal));
+            let sleep = tokio::time::sleep(next.since(clock::now()));
             tokio::select! {
                 biased;
                 Some(command) = mailbox.commands.recv() => self.obey(command),
@@ -94,6 +101,14 @@ impl Guard {
             self.judge(batch);
         }
         debug!(bans = self.ledger.len(), "the guard has ended; its blocks stay in force until their ends");
+    }
+
+    /// Vouches for the maps for a few seconds more: what is over was just taken out.
+    fn renew_lease(&mut self, now: Moment) {
+        let until = self.maps.clock.ticks_at(Some(now.plus(LEASE)));
+        if let Err(fault) = self.maps.settings.renew(until) {
+            warn!(error = fault.told(), "the program's limits end: their lease is not renewed");
+        }
     }
 
     fn judge(&mut self, batch: Vec<Heard>) {
@@ -301,8 +316,9 @@ impl Guard {
     }
 }
 
-/// How long the guard sleeps when nothing ends.
-const IDLE: Duration = Duration::from_secs(5);
+/// How often the guard renews the lease of the maps, and for how long.
+const RENEWAL: Duration = Duration::from_secs(1);
+const LEASE: Duration = Duration::from_secs(3);
 /// How long after a ban a server may still write about what the source did before it.
 const STILL_UNDER_WAY: Duration = Duration::from_secs(10);
 /// How long it leaves others to work between two sweeps through what it remembers.

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use ssh_guard_common::flat::{
-    At, Entry, Family, Found, HEAD, OVERFLOWS, Place, SLOTS, Shape, TAKEN_OUT, find,
+    At, Entry, FLAGGED, Family, Found, HEAD, OVERFLOWS, OVERLAPS, Place, SLOTS, Shape, TAKEN_OUT, find,
 };
 use ssh_guard_common::source::Source;
 
@@ -53,6 +53,7 @@ impl<F: Family> Table<F> {
         let Place { bucket, tag } = F::place(&self.shape, source);
         match self.find(source) {
             Found::Entry(Entry { slot, .. }) => {
+                self.announce(bucket, end);
                 self.store(self.shape.end(bucket, slot), end);
                 Put::InTable
             }
@@ -110,8 +111,17 @@ impl<F: Family> Table<F> {
         (1..=SLOTS).find(|slot| tag_of(*slot) == 0)
     }
 
+    /// Has readers of a bucket read ends, before the first one with a flag stands there. They do so ever after: it is
+    /// seldom, and no error.
+    fn announce(&self, bucket: u32, end: u32) {
+        if end & OVERLAPS != 0 {
+            self.store(head(bucket), self.load(head(bucket)) | FLAGGED);
+        }
+    }
+
     /// Writes a whole entry, and then the tag that makes it count.
     fn publish(&mut self, source: Source, (bucket, slot): (u32, u32), tag: u32, end: u32) {
+        self.announce(bucket, end);
         let end_at = self.shape.end(bucket, slot);
         if !F::EXACT {
             let address = self.shape.address(bucket, slot);

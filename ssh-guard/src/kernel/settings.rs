@@ -3,6 +3,7 @@
 use aya::maps::{Array, Map, MapData};
 use ssh_guard_common::ABI;
 use ssh_guard_common::records::Settings;
+use ssh_guard_common::time::Ticks;
 
 use super::KernelClock;
 use crate::fault::{Exit, Fault};
@@ -20,7 +21,7 @@ impl SettingsMap {
     /// If the kernel refuses to write it.
     pub fn new(map: Map, clock: &KernelClock) -> Result<Self, Fault> {
         let map = Array::try_from(map).map_err(|error| write_failed(error.into()))?;
-        let now = Settings { base: clock.base(), abi: ABI, in_use: 0 };
+        let now = Settings { base: clock.base(), abi: ABI, ..Settings::default() };
         let mut settings = Self { map, now };
         settings.write()?;
         Ok(settings)
@@ -38,6 +39,17 @@ impl SettingsMap {
             return Ok(());
         }
         self.write().inspect_err(|_| self.now = before)
+    }
+
+    /// Vouches for what is in the maps until a tick. Without that nothing but blocks that have not ended is enforced, so
+    /// it is done again before that tick comes, for as long as ends are kept and what limits act on is counted.
+    ///
+    /// # Errors
+    /// If the kernel refuses to write it; the earlier lease stands.
+    pub fn renew(&mut self, until: Ticks) -> Result<(), Fault> {
+        let before = self.now.lease;
+        self.now.lease = until;
+        self.write().inspect_err(|_| self.now.lease = before)
     }
 
     fn write(&mut self) -> Result<(), Fault> {

@@ -340,7 +340,8 @@ mod tests {
     fn what_the_kernel_counted_is_told_once_however_often_it_is_read() {
         let metrics = Metrics::new(&[], &[]).unwrap();
         let mut counts = [VerdictCount::default(); Verdict::ALL.len()];
-        counts[Verdict::Blocked as usize] = VerdictCount { packets: 7, bytes: 420 };
+        counts[Verdict::Blocked as usize] =
+            VerdictCount { packets: 7, bytes: 420, ..VerdictCount::default() };
         metrics.sampled(&counts);
         metrics.sampled(&counts);
         let text = text(&metrics);
