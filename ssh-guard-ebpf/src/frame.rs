@@ -6,7 +6,11 @@ use core::marker::PhantomData;
 use aya_ebpf::programs::XdpContext;
 use ssh_guard_common::packet::{Bytes, Stretch};
 
-/// The first buffer of a frame. Drivers put all headers there: of a longer frame it holds at least 256 bytes.
+/// Of a frame of several buffers the first holds at least so many bytes (`MLX5E_RX_MAX_HEAD` of mlx5 is the least of
+/// all drivers).
+pub const LEAST_FIRST_BUFFER: u64 = 256;
+
+/// The first buffer of a frame. Drivers put all headers there.
 pub struct Frame<'a> {
     start: usize,
     end: usize,

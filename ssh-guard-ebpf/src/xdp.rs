@@ -6,23 +6,30 @@ use aya_ebpf::programs::XdpContext;
 use ssh_guard_common::packet;
 
 use crate::blocks;
-use crate::frame::Frame;
+use crate::frame::{Frame, LEAST_FIRST_BUFFER};
 use crate::judge::judge;
 use crate::maps::{self, Kernel};
 use crate::settings::{self, GuardedPorts};
 
 #[xdp]
 pub fn ssh_guard(ctx: XdpContext) -> u32 {
-    let length = ctx.data_end() - ctx.data();
-    guard(&Frame::new(&ctx), || length as u64)
+    guard(&Frame::new(&ctx), || first_buffer(&ctx))
 }
 
 #[xdp(frags)]
 pub fn ssh_guard_frags(ctx: XdpContext) -> u32 {
-    guard(&Frame::new(&ctx), || {
+    guard(&Frame::new(&ctx), || match first_buffer(&ctx) {
+        // A call costs as much as a lookup.
+        all if all < LEAST_FIRST_BUFFER => all,
         // SAFETY: `ctx` is the context this program was called with.
-        unsafe { aya_ebpf::helpers::generated::bpf_xdp_get_buff_len(ctx.ctx) }
+        _ => unsafe { aya_ebpf::helpers::generated::bpf_xdp_get_buff_len(ctx.ctx) },
     })
+}
+
+/// Bytes of the frame's first buffer.
+#[inline(always)]
+fn first_buffer(ctx: &XdpContext) -> u64 {
+    (ctx.data_end() - ctx.data()) as u64
 }
 
 /// Judges a frame and counts the verdict. What is not TCP to a guarded port passes uncounted, and by the shortest
