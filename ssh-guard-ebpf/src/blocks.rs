@@ -3,15 +3,20 @@
 use ssh_guard_common::flat::{At, Entry, Family, Found, Shape, find, stands};
 use ssh_guard_common::records::{Block, VerdictCount};
 use ssh_guard_common::source::Source;
-use ssh_guard_common::time::{Ticks, is_over, ticks};
+use ssh_guard_common::time::{Ticks, is_over};
 use ssh_guard_common::verdict::Verdict;
 
-use crate::clock;
 use crate::flat::{Lines, Table, word_of};
-use crate::maps::{BLOCKED_BESIDE, VERDICTS, settings};
+use crate::maps::{BLOCKED_BESIDE, VERDICTS};
 
-/// Where a block's counts stand.
-pub enum Standing {
+/// Where a block's counts stand, and the tick it is.
+pub struct Standing {
+    counts: Counts,
+    now: Ticks,
+}
+
+/// Where a block's counts stand: the words are looked up only when there is something to write.
+enum Counts {
     /// Nobody looked: this drop is not counted for the source.
     Unseen,
     InTable {
@@ -36,9 +41,9 @@ pub fn look<F: Family>(
     now: Ticks,
 ) -> Option<(Block, Standing)> {
     if !is_over(lease, now) && is_flooded(now) && stands::<F>(&Lines(table), shape, source) {
-        return Some((Block::default(), Standing::Unseen));
+        return Some((Block::default(), Standing { counts: Counts::Unseen, now }));
     }
-    let (block, standing) = match find::<F>(&Lines(table), shape, source) {
+    let (block, counts) = match find::<F>(&Lines(table), shape, source) {
         Found::Absent => return None,
         Found::Beside => {
             let block = BLOCKED_BESIDE.get_ptr_mut(&source)?;
@@ -46,17 +51,17 @@ pub fn look<F: Family>(
             // daemon takes the entry out meanwhile, the worst is a hit counted for somebody else.
             unsafe {
                 let (last_hit, hits) = (&raw mut (*block).last_hit, &raw mut (*block).hits);
-                (*block, Standing::Beside { last_hit, hits })
+                (*block, Counts::Beside { last_hit, hits })
             }
         }
         Found::Entry(Entry { bucket, slot, end, last_hit }) => {
             let at = shape.end(bucket, slot);
             let last = At { word: at.word + 1, ..at };
-            let standing = Standing::InTable { table, last_hit: last, hits: shape.hits(bucket, slot) };
-            (Block { end, last_hit, hits: 0 }, standing)
+            let counts = Counts::InTable { table, last_hit: last, hits: shape.hits(bucket, slot) };
+            (Block { end, last_hit, hits: 0 }, counts)
         }
     };
-    if is_over(block.until(), now) { None } else { Some((block, standing)) }
+    if is_over(block.until(), now) { None } else { Some((block, Standing { counts, now })) }
 }
 
 /// Whether this CPU has dropped so many packets in this tick that the next is counted by a sample.
@@ -75,8 +80,7 @@ const SAMPLED: u32 = 64;
 /// Counts a packet that is dropped, and, unless there are too many, for whom.
 #[inline(always)]
 pub fn count(verdict: Verdict, bytes: u64, block: &Block, standing: &Standing) {
-    let Some(settings) = settings(0) else { return };
-    let now = ticks(clock::jiffies(), settings.base);
+    let Standing { ref counts, now } = *standing;
     let Some(count) = VERDICTS.get_ptr_mut(verdict as u32) else { return };
     // SAFETY: the slot is this CPU's own, as above.
     let in_tick = unsafe {
@@ -88,14 +92,14 @@ pub fn count(verdict: Verdict, bytes: u64, block: &Block, standing: &Standing) {
         in_tick
     };
     let counted = if in_tick < COUNTED_EACH { 1 } else { SAMPLED };
-    match *standing {
-        Standing::Unseen => {}
-        Standing::Beside { last_hit, hits } => {
+    match *counts {
+        Counts::Unseen => {}
+        Counts::Beside { last_hit, hits } => {
             note(last_hit, block, now);
             add(hits, counted);
         }
         // Each word is written before the next is looked up: the verifier follows a pointer from its own check only.
-        Standing::InTable { table, last_hit, hits } => {
+        Counts::InTable { table, last_hit, hits } => {
             if let Some(last_hit) = word_of(table, last_hit) {
                 note(last_hit, block, now);
             }
