@@ -46,6 +46,15 @@ impl Source {
         self.0
     }
 
+    /// The same in other memory: a key whose address is given to the kernel has to lie there, and the compiler would keep
+    /// every word of it there from the beginning.
+    #[inline(always)]
+    #[must_use]
+    pub const fn key(&self) -> Self {
+        let [a, b, c, d] = self.0;
+        Self([a, b, c, d])
+    }
+
     /// The 16 bytes, in network order.
     #[must_use]
     pub const fn bytes(&self) -> [u8; 16] {

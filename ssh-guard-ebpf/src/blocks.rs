@@ -1,5 +1,7 @@
 //! Blocks: whether one stands for a source, and the count of what it drops.
 
+use core::ptr;
+
 use ssh_guard_common::flat::{At, Entry, Family, Found, Shape, find, stands};
 use ssh_guard_common::records::{Block, VerdictCount};
 use ssh_guard_common::source::Source;
@@ -9,25 +11,18 @@ use ssh_guard_common::verdict::Verdict;
 use crate::flat::{Lines, Table, word_of};
 use crate::maps::{BLOCKED_BESIDE, VERDICTS};
 
-/// Where a block's counts stand, and the tick it is.
+/// Where a block's counts stand. No enum: what a variant leaves out would be read all the same, and the verifier refuses
+/// a program that reads what nobody wrote.
 pub struct Standing {
-    counts: Counts,
+    table: &'static Table,
+    last_hit: At,
+    hits: At,
+    /// Not in the table but here, unless it is null.
+    beside: *mut Block,
+    /// Whether it was looked for at all: if not, this drop is not counted for the source.
+    seen: bool,
+    /// The tick it is.
     now: Ticks,
-}
-
-/// Where a block's counts stand: the words are looked up only when there is something to write.
-enum Counts {
-    /// Nobody looked: this drop is not counted for the source.
-    Unseen,
-    InTable {
-        table: &'static Table,
-        last_hit: At,
-        hits: At,
-    },
-    Beside {
-        last_hit: *mut u32,
-        hits: *mut u32,
-    },
 }
 
 /// Looks a source up in its table, and beside it. In a flood and while the daemon vouches for what stands there, a
@@ -40,28 +35,30 @@ pub fn look<F: Family>(
     lease: Ticks,
     now: Ticks,
 ) -> Option<(Block, Standing)> {
+    let nowhere = At { cell: 0, word: 0 };
+    let nothing =
+        Standing { table, last_hit: nowhere, hits: nowhere, beside: ptr::null_mut(), seen: true, now };
     if !is_over(lease, now) && is_flooded(now) && stands::<F>(&Lines(table), shape, source) {
-        return Some((Block::default(), Standing { counts: Counts::Unseen, now }));
+        return Some((Block::default(), Standing { seen: false, ..nothing }));
     }
-    let (block, counts) = match find::<F>(&Lines(table), shape, source) {
+    let (block, standing) = match find::<F>(&Lines(table), shape, source) {
         Found::Absent => return None,
         Found::Beside => {
-            let block = BLOCKED_BESIDE.get_ptr_mut(&source)?;
-            // SAFETY: the lookup returned it and the program holds RCU, so the memory outlives this call. If the
-            // daemon takes the entry out meanwhile, the worst is a hit counted for somebody else.
-            unsafe {
-                let (last_hit, hits) = (&raw mut (*block).last_hit, &raw mut (*block).hits);
-                (*block, Counts::Beside { last_hit, hits })
-            }
+            let beside = BLOCKED_BESIDE.get_ptr_mut(&source.key())?;
+            // SAFETY: the lookup returned it and the program holds RCU, so the memory outlives this call.
+            (unsafe { *beside }, Standing { beside, ..nothing })
         }
         Found::Entry(Entry { bucket, slot, end, last_hit }) => {
             let at = shape.end(bucket, slot);
-            let last = At { word: at.word + 1, ..at };
-            let counts = Counts::InTable { table, last_hit: last, hits: shape.hits(bucket, slot) };
-            (Block { end, last_hit, hits: 0 }, counts)
+            let standing = Standing {
+                last_hit: At { word: at.word + 1, ..at },
+                hits: shape.hits(bucket, slot),
+                ..nothing
+            };
+            (Block { end, last_hit, hits: 0 }, standing)
         }
     };
-    if is_over(block.until(), now) { None } else { Some((block, Standing { counts, now })) }
+    if is_over(block.until(), now) { None } else { Some((block, standing)) }
 }
 
 /// Whether this CPU has dropped so many packets in this tick that the next is counted by a sample.
@@ -80,7 +77,7 @@ const SAMPLED: u32 = 64;
 /// Counts a packet that is dropped, and, unless there are too many, for whom.
 #[inline(always)]
 pub fn count(verdict: Verdict, bytes: u64, block: &Block, standing: &Standing) {
-    let Standing { ref counts, now } = *standing;
+    let Standing { table, last_hit, hits, beside, seen, now } = *standing;
     let Some(count) = VERDICTS.get_ptr_mut(verdict as u32) else { return };
     // SAFETY: the slot is this CPU's own, as above.
     let in_tick = unsafe {
@@ -92,21 +89,23 @@ pub fn count(verdict: Verdict, bytes: u64, block: &Block, standing: &Standing) {
         in_tick
     };
     let counted = if in_tick < COUNTED_EACH { 1 } else { SAMPLED };
-    match *counts {
-        Counts::Unseen => {}
-        Counts::Beside { last_hit, hits } => {
-            note(last_hit, block, now);
-            add(hits, counted);
+    if !seen {
+        return;
+    }
+    if !beside.is_null() {
+        // SAFETY: as in `look`. If the daemon takes the entry out meanwhile, the worst is a hit counted for somebody else.
+        unsafe {
+            note(&raw mut (*beside).last_hit, block, now);
+            add(&raw mut (*beside).hits, counted);
         }
-        // Each word is written before the next is looked up: the verifier follows a pointer from its own check only.
-        Counts::InTable { table, last_hit, hits } => {
-            if let Some(last_hit) = word_of(table, last_hit) {
-                note(last_hit, block, now);
-            }
-            if let Some(hits) = word_of(table, hits) {
-                add(hits, counted);
-            }
-        }
+        return;
+    }
+    // Each word is written before the next is looked up: the verifier follows a pointer from its own check only.
+    if let Some(last_hit) = word_of(table, last_hit) {
+        note(last_hit, block, now);
+    }
+    if let Some(hits) = word_of(table, hits) {
+        add(hits, counted);
     }
 }
 

@@ -32,6 +32,13 @@ impl Evidence {
             }
         }
     }
+
+    /// The same, if the address is an IPv4 one, which the compiler then knows.
+    #[inline(always)]
+    pub fn only_v4(self) -> Option<Self> {
+        let [_, _, _, word] = self.address.words();
+        self.address.is_v4().then(|| Self { address: Source::from_v4(word), ..self })
+    }
 }
 
 /// What the verdict looks things up in.

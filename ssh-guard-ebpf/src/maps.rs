@@ -74,10 +74,10 @@ impl Tables for Kernel {
     fn count(&self, source: Source, bytes: u64, opens_session: bool) {
         let now = settings(0).map_or(0, |settings| ticks(clock::jiffies(), settings.base));
         let syns = u64::from(opens_session);
-        let Some(record) = SOURCES.get_ptr_mut(&source) else {
+        let Some(record) = SOURCES.get_ptr_mut(&source.key()) else {
             let first = SourceRecord { packets: 1, bytes, syns, last_seen: now, reserved: 0 };
             // Another CPU may be first, or every entry of the map busy: a count is lost, no decision.
-            let _counted = SOURCES.insert(&source, &first, 0);
+            let _counted = SOURCES.insert(&source.key(), &first, 0);
             return;
         };
         // SAFETY: the lookup returned it and the program holds RCU, so the memory outlives this call; should the
