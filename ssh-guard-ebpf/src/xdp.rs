@@ -40,15 +40,6 @@ fn guard(frame: &Frame, length: impl FnOnce() -> u64) -> u32 {
         return XDP_PASS;
     };
     let bytes = length();
-    // Two copies of the rest: in the one for IPv4 no word of an IPv6 address is masked, compared or kept.
-    match evidence.only_v4() {
-        Some(evidence) => act(evidence, bytes),
-        None => act(evidence, bytes),
-    }
-}
-
-#[inline(always)]
-fn act(evidence: Evidence, bytes: u64) -> u32 {
     let (verdict, hit) = judge(evidence, bytes, &settings::source_mask(), &Kernel);
     match hit {
         Some((block, standing)) => blocks::count(verdict, bytes, &block, &standing),
