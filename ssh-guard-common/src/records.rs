@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::flat::OVERLAPS;
-use crate::source::Source;
+use crate::source::{Source, SourceMask};
 use crate::time::Ticks;
 
 /// Value of `BLOCKED_BESIDE`, and what an entry of the flat tables says: a source's block.
@@ -88,8 +88,8 @@ pub struct Settings {
     /// Until when the daemon vouches for what it wrote, in [ticks](crate::time::Ticks): it puts this off again and
     /// again. Limits act no longer than this, and so long no entry of a flat table stands whose end has passed.
     pub lease: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// How much of an address makes a source, in the keys of the maps.
+    pub mask: SourceMask,
 }
 
 impl Settings {
@@ -104,5 +104,5 @@ const _: () = {
     assert!(size_of::<NetworkKey>() == 20);
     assert!(size_of::<SourceRecord>() == 32);
     assert!(size_of::<VerdictCount>() == 24);
-    assert!(size_of::<Settings>() == 24);
+    assert!(size_of::<Settings>() == 40);
 };

@@ -39,6 +39,13 @@ impl Source {
         matches!(self.0, [0, 0, MAPPED, _])
     }
 
+    /// Takes the four words of a source, as [`Source::words`] gave them.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_words(words: [u32; 4]) -> Self {
+        Self(words)
+    }
+
     /// The four words, as they stand in memory.
     #[inline(always)]
     #[must_use]
@@ -52,7 +59,7 @@ impl Source {
     #[must_use]
     pub const fn key(&self) -> Self {
         let [a, b, c, d] = self.0;
-        Self([a, b, c, d])
+        Self::from_words([a, b, c, d])
     }
 
     /// The 16 bytes, in network order.
@@ -125,6 +132,12 @@ impl fmt::Debug for Source {
 pub struct SourceMask {
     v4: u32,
     v6: [u32; 4],
+}
+
+impl Default for SourceMask {
+    fn default() -> Self {
+        Self::FULL
+    }
 }
 
 impl SourceMask {

@@ -67,6 +67,28 @@ impl Blocklist {
         }
     }
 
+    /// Blocks a source as [`Blocklist::block`] does, with what was counted for its block elsewhere.
+    ///
+    /// # Errors
+    /// As [`Blocklist::block`].
+    pub fn restore(&mut self, source: Source, block: Block) -> Result<(), Fault> {
+        self.block(source, block.until(), block.overlaps())?;
+        match self.find(source) {
+            Found::Absent => {}
+            Found::Entry(entry) => {
+                let counted = Counted { hits: block.hits, last_hit: block.last_hit };
+                of_family!(self, source, recount(&entry, counted));
+            }
+            Found::Beside => {
+                let block = Block { end: block.end, ..block };
+                self.beside.insert(source, block, 0).map_err(|error| {
+                    Fault::new(Exit::Failure, format!("the kernel does not block {source}")).because(error)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// Lets the source's packets pass again; one that is not blocked stays so.
     ///
     /// # Errors

@@ -23,14 +23,14 @@ pub struct KernelClock {
 }
 
 impl KernelClock {
-    /// Reads both clocks through the clock program, and counts ticks from now on.
+    /// Reads both clocks through the clock program, and counts ticks from `base`, or from now on.
     ///
     /// # Errors
     /// If the kernel refuses to run the program (before 5.6 it has none of this), or its tick is not known.
-    pub(super) fn start(program: &mut Xdp) -> Result<Self, Fault> {
+    pub(super) fn start(program: &mut Xdp, base: Option<u64>) -> Result<Self, Fault> {
         let (jiffies, moment) = read_both(program)?;
         // No tick that comes is 0, which is when an entry was last hit that never was.
-        let base = jiffies.saturating_sub(1 << TICK_SHIFT);
+        let base = base.unwrap_or(jiffies.saturating_sub(1 << TICK_SHIFT));
         Ok(Self { hz: tick_rate()?, base, jiffies, moment })
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 use ssh_guard_common::flat::{
     At, Entry, FLAGGED, Family, Found, HEAD, OVERFLOWS, OVERLAPS, Place, SLOTS, Shape, TAKEN_OUT, find,
 };
+use ssh_guard_common::records::Block;
 use ssh_guard_common::source::Source;
 
 use super::memory::Memory;
@@ -95,6 +96,37 @@ impl<F: Family> Table<F> {
         self.store(head(bucket), self.load(head(bucket)).wrapping_add(TAKEN_OUT));
         self.store(self.shape.end(bucket, slot), 0);
         true
+    }
+
+    /// Every entry, in no order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Source, Block)> {
+        let slots = (0..self.shape.buckets).flat_map(|bucket| (1..=SLOTS).map(move |slot| (bucket, slot)));
+        slots.filter_map(|(bucket, slot)| {
+            let tag = self.load(at_slot(bucket, slot));
+            if tag == 0 {
+                return None;
+            }
+            let address = self.shape.address(bucket, slot);
+            let source = if F::EXACT {
+                Source::from_v4(tag)
+            } else {
+                let word = |number| self.load(At { word: address.word + number, ..address });
+                Source::from_words([word(0), word(1), word(2), word(3)])
+            };
+            let end = self.shape.end(bucket, slot);
+            let last_hit = self.load(At { word: end.word + 1, ..end });
+            Some((
+                source,
+                Block { end: self.load(end), last_hit, hits: self.load(self.shape.hits(bucket, slot)) },
+            ))
+        })
+    }
+
+    /// Notes what was counted for an entry elsewhere.
+    pub(super) fn recount(&self, entry: &Entry, counted: Counted) {
+        let end = self.shape.end(entry.bucket, entry.slot);
+        self.store(At { word: end.word + 1, ..end }, counted.last_hit);
+        self.store(self.shape.hits(entry.bucket, entry.slot), counted.hits);
     }
 
     /// What was counted for an entry.

@@ -15,7 +15,7 @@ use tracing::{debug, info};
 
 use super::blocklist::{self, Shapes};
 use super::object::OBJECT;
-use super::{Allowlist, Blocklist, KernelClock, Sampler, SettingsMap, errno};
+use super::{Allowlist, Blocklist, Earlier, KernelClock, Sampler, SettingsMap, errno};
 use crate::fault::{Exit, Fault};
 
 /// What the programs know from the moment they are loaded, until another one is loaded in their place.
@@ -77,6 +77,14 @@ impl Loaded {
 /// # Errors
 /// If the caller may not load BPF programs, or the kernel is too old or too short of memory for them.
 pub fn load(programs: &Programs) -> Result<Loaded, Fault> {
+    load_from(programs, None)
+}
+
+/// Loads programs, and maps in which ticks are counted as in those of an earlier daemon, or from now on.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loaded, Fault> {
     let Programs { ports, mask, dry_run, capacities } = programs;
     let mut slots = [0_u16; MAX_PORTS];
     for (slot, port) in slots.iter_mut().zip(ports) {
@@ -99,7 +107,8 @@ pub fn load(programs: &Programs) -> Result<Loaded, Fault> {
         .load(OBJECT)
         .map_err(|error| refused(&error))?;
 
-    let clock = KernelClock::start(load_program(&mut ebpf, names::PROGRAM_CLOCK)?)?;
+    let clock =
+        KernelClock::start(load_program(&mut ebpf, names::PROGRAM_CLOCK)?, earlier.map(Earlier::base))?;
     // The maps are taken before the programs are loaded and kept until after: a closed map would be gone.
     let mut maps = Vec::new();
     let sampler = Sampler::new(
@@ -113,7 +122,7 @@ pub fn load(programs: &Programs) -> Result<Loaded, Fault> {
     };
     let blocklist = Blocklist::new(blocked, shapes)?;
     let allowlist = Allowlist::new(take(&mut ebpf, names::ALLOWLIST, &mut maps)?)?;
-    let settings = SettingsMap::new(take(&mut ebpf, names::SETTINGS, &mut maps)?, &clock)?;
+    let settings = SettingsMap::new(take(&mut ebpf, names::SETTINGS, &mut maps)?, &clock, *mask)?;
     let (program, program_id) = load_newest(&mut ebpf)?;
     Ok(Loaded { ebpf, program, program_id, maps, blocklist, allowlist, settings, sampler, clock })
 }

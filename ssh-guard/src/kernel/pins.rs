@@ -94,22 +94,26 @@ impl Pins {
         Ok(detached)
     }
 
-    /// Pins maps under their names, in the place of those that are pinned there.
+    /// Pins maps under their names, in the place of those that are pinned there. One that is killed in the middle
+    /// leaves maps of the same bans under each name, old or new.
     ///
     /// # Errors
     /// If the folder may not be written.
     pub(super) fn keep(&self, maps: &[(&'static str, Map)]) -> Result<(), Fault> {
         for (name, map) in maps {
             let path = self.maps().join(name);
-            forget(&path).map_err(|error| unwritable(&path, error))?;
-            map.pin(&path).map_err(|error| {
-                Fault::new(Exit::Failure, format!("cannot pin '{}'", path.display())).because(error)
+            let next = self.maps().join(format!("{name}_next"));
+            forget(&next).map_err(|error| unwritable(&next, error))?;
+            map.pin(&next).map_err(|error| {
+                Fault::new(Exit::Failure, format!("cannot pin '{}'", next.display())).because(error)
             })?;
+            fs::rename(&next, &path).map_err(|error| unwritable(&path, error))?;
         }
         Ok(())
     }
 
-    fn maps(&self) -> PathBuf {
+    /// Where the maps are pinned.
+    pub(super) fn maps(&self) -> PathBuf {
         self.folder.join("maps")
     }
 

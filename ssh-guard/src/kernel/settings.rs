@@ -3,6 +3,7 @@
 use aya::maps::{Array, Map, MapData};
 use ssh_guard_common::ABI;
 use ssh_guard_common::records::Settings;
+use ssh_guard_common::source::SourceMask;
 use ssh_guard_common::time::Ticks;
 
 use super::KernelClock;
@@ -19,9 +20,9 @@ impl SettingsMap {
     ///
     /// # Errors
     /// If the kernel refuses to write it.
-    pub fn new(map: Map, clock: &KernelClock) -> Result<Self, Fault> {
+    pub(super) fn new(map: Map, clock: &KernelClock, mask: SourceMask) -> Result<Self, Fault> {
         let map = Array::try_from(map).map_err(|error| write_failed(error.into()))?;
-        let now = Settings { base: clock.base(), abi: ABI, ..Settings::default() };
+        let now = Settings { base: clock.base(), abi: ABI, mask, ..Settings::default() };
         let mut settings = Self { map, now };
         settings.write()?;
         Ok(settings)

@@ -1,0 +1,127 @@
+//! What an earlier daemon left in force. Its maps are read, not taken over: a new program gets maps of its own, of the
+//! sizes that are configured now and with hashes of its own, and what stood in the old ones is written into them before
+//! the program takes the place of the old one. So a restart, an upgrade and a change of sizes are one and the same.
+
+use std::os::fd::AsFd as _;
+use std::path::Path;
+
+use aya::maps::{Array, Map, MapData, MapType};
+use ssh_guard_common::flat::{CELL_WORDS, Family, Shape, V4, V6};
+use ssh_guard_common::records::{Block, Settings};
+use ssh_guard_common::source::{Source, SourceMask};
+use ssh_guard_common::{ABI, names};
+
+use super::flat::Table;
+use super::memory::Memory;
+use super::{Pins, batch};
+use crate::fault::{Exit, Fault};
+
+/// The maps of an earlier daemon.
+pub struct Earlier {
+    settings: Settings,
+    v4: Table<V4>,
+    v6: Table<V6>,
+    beside: MapData,
+}
+
+impl Earlier {
+    /// Opens what is pinned; nothing if nothing is.
+    ///
+    /// # Errors
+    /// If maps are pinned that no daemon of this kind wrote: they are left as they are, since nobody knows what they
+    /// have in force.
+    pub fn find(pins: &Pins) -> Result<Option<Self>, Fault> {
+        let folder = pins.maps();
+        if !folder.join(names::SETTINGS).exists() {
+            return Ok(None);
+        }
+        Self::open(&folder).map(Some).map_err(|fault| {
+            fault.hint(format!(
+                "what they drop stays dropped until its end; to begin without it: rm -r {}",
+                folder.display()
+            ))
+        })
+    }
+
+    fn open(folder: &Path) -> Result<Self, Fault> {
+        let settings = Array::<_, Settings>::try_from(open(folder, names::SETTINGS)?)
+            .and_then(|map| map.get(&0, 0))
+            .map_err(|error| strange(folder, names::SETTINGS).because(error))?;
+        if settings.abi != ABI {
+            return Err(strange(folder, names::SETTINGS).because(format!("its number is {}", settings.abi)));
+        }
+        let Map::HashMap(beside) = open(folder, names::BLOCKED_BESIDE)? else {
+            return Err(strange(folder, names::BLOCKED_BESIDE));
+        };
+        let sizes = beside.info().map_err(|error| strange(folder, names::BLOCKED_BESIDE).because(error))?;
+        if (sizes.key_size(), sizes.value_size()) != (size(size_of::<Source>()), size(size_of::<Block>())) {
+            return Err(strange(folder, names::BLOCKED_BESIDE).because("its entries are of another size"));
+        }
+        Ok(Self {
+            settings,
+            v4: table(folder, names::BLOCKED_V4)?,
+            v6: table(folder, names::BLOCKED_V6)?,
+            beside,
+        })
+    }
+
+    /// The jiffies from which its ends are counted.
+    #[must_use]
+    pub fn base(&self) -> u64 {
+        self.settings.base
+    }
+
+    /// How much of an address made a source.
+    #[must_use]
+    pub fn mask(&self) -> SourceMask {
+        self.settings.mask
+    }
+
+    /// Every block, whether it is over or not, in no order.
+    ///
+    /// # Errors
+    /// If the kernel refuses to read.
+    pub fn blocks(&self) -> Result<Vec<(Source, Block)>, Fault> {
+        let mut blocks: Vec<_> = self.v4.entries().chain(self.v6.entries()).collect();
+        batch::for_each(&self.beside, |source, block| blocks.push((source, block))).map_err(|error| {
+            Fault::new(Exit::Failure, "cannot read an earlier daemon's blocks").because(error)
+        })?;
+        Ok(blocks)
+    }
+}
+
+fn open(folder: &Path, name: &str) -> Result<Map, Fault> {
+    MapData::from_pin(folder.join(name))
+        .and_then(Map::from_map_data)
+        .map_err(|error| strange(folder, name).because(error))
+}
+
+/// Opens a flat table to read it from end to end; its seed is only needed to look something up.
+fn table<F: Family>(folder: &Path, name: &str) -> Result<Table<F>, Fault> {
+    let Map::Array(data) = open(folder, name)? else { return Err(strange(folder, name)) };
+    let info = data.info().map_err(|error| strange(folder, name).because(error))?;
+    let cells = info.max_entries();
+    let is_table = matches!(info.map_type(), Ok(MapType::Array))
+        && info.value_size() == size(CELL_WORDS * size_of::<u32>())
+        && cells > 0
+        && cells.is_multiple_of(F::CELLS_PER_BUCKET);
+    if !is_table {
+        return Err(strange(folder, name).because("its entries are of another size"));
+    }
+    let memory =
+        Memory::of_map(data.fd().as_fd(), cells).map_err(|error| strange(folder, name).because(error))?;
+    let shape = Shape { seed: [0; 4], buckets: cells / F::CELLS_PER_BUCKET, reserved: 0 };
+    Ok(Table::new(memory, shape))
+}
+
+fn strange(folder: &Path, name: &str) -> Fault {
+    let path = folder.join(name);
+    Fault::new(
+        Exit::Failure,
+        format!("'{}' is not what an earlier daemon of this version pins", path.display()),
+    )
+}
+
+fn size(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
