@@ -29,7 +29,7 @@ pub const FLOOD: &str = "flood";
 /// The programs of one object, with their own maps.
 pub struct Programs {
     ebpf: Ebpf,
-    walk: Array<MapData, [u32; 7]>,
+    walk: Array<MapData, [u32; 10]>,
     measured: ProgramArray<MapData>,
 }
 
@@ -74,9 +74,17 @@ impl Programs {
     /// # Errors
     /// If the kernel refuses.
     pub fn begin(&mut self, walk: Walk) -> Result<()> {
-        let Walk { first, count, position, frames, interface, ip_sum, tcp_sum } = walk;
-        let words = [first, count, position, frames, interface, ip_sum, tcp_sum];
+        let Walk { first, count, position, frames, interface, ip_sum, tcp_sum, interval, due, held } = walk;
+        let words = [first, count, position, frames, interface, ip_sum, tcp_sum, interval, due, held];
         self.walk.set(0, words, 0).context("cannot begin a walk")
+    }
+
+    /// What stops the flood, for as long as there is not 0 in it.
+    ///
+    /// # Errors
+    /// If it was taken before.
+    pub fn take_stop(&mut self) -> Result<Array<MapData, u32>> {
+        Ok(Array::try_from(take(&mut self.ebpf, "STOP")?)?)
     }
 
     /// How many frames were made since the walk began.
@@ -84,8 +92,21 @@ impl Programs {
     /// # Errors
     /// If the kernel refuses.
     pub fn frames(&self) -> Result<u32> {
-        let [_, _, _, frames, ..] = self.walk.get(&0, 0).context("cannot read how far the walk is")?;
+        let [_, _, _, frames, ..] = self.words()?;
         Ok(frames)
+    }
+
+    /// How often the program ran without making one.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn held(&self) -> Result<u32> {
+        let [.., held] = self.words()?;
+        Ok(held)
+    }
+
+    fn words(&self) -> Result<[u32; 10]> {
+        self.walk.get(&0, 0).context("cannot read how far the walk is")
     }
 
     /// Has the walkers hand each packet to this program from now on.

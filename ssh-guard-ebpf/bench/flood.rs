@@ -20,6 +20,9 @@ pub fn flood(ctx: XdpContext) -> u32 {
 
 #[inline(always)]
 fn send(ctx: &XdpContext) -> Option<u32> {
+    if !sources::is_due()? {
+        return Some(XDP_DROP);
+    }
     let (walk, number, place) = sources::step()?;
     let source = sources::v4(place)?;
     let port = Walk::port(number).to_be();
