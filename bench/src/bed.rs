@@ -2,7 +2,9 @@
 //! meets the machine's network, and all of it is gone with the process, however that ends.
 
 use std::fs;
-use std::process::Command;
+use std::io::Write as _;
+use std::net::Ipv4Addr;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use aya::programs::Xdp;
@@ -18,6 +20,12 @@ use crate::receiver::Counters;
 
 /// The sender's interface; the kernel makes its namespace's own list of names.
 const SENDER: &str = "bench0";
+const NO_THREAD: &str = "the receiver has no thread yet";
+
+/// The receiver's address.
+pub const RECEIVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+/// That of a client on the sender's side, where one is let in.
+pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 3);
 
 /// A link, with nothing on it yet.
 #[derive(Debug)]
@@ -52,7 +60,7 @@ impl Bed {
         // Answers are for a MAC address that the sender has not: it throws them away at once.
         receiver.ip(&format!(
             "link set {interface} address 02:00:00:00:00:01\n\
-             addr add 10.77.0.1/24 dev {interface}\n\
+             addr add {RECEIVER}/24 dev {interface}\n\
              link set {interface} up\n\
              neigh add 10.77.0.2 lladdr 02:00:00:00:00:02 dev {interface} nud permanent\n\
              route add default via 10.77.0.2"
@@ -68,25 +76,24 @@ impl Bed {
     /// # Errors
     /// If it cannot be run, or fails; with what it said.
     pub fn run(&self, command: &mut Command, input: &str) -> Result<()> {
-        use std::io::Write as _;
-        use std::process::Stdio;
+        self.receiver.within(|| run(command, input))
+    }
 
-        let name = command.get_program().display().to_string();
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let output = self.receiver.within(|| {
-            let mut child = command.spawn().with_context(|| format!("cannot run '{name}'"))?;
-            let written = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
-            let output =
-                child.wait_with_output().with_context(|| format!("'{name}' cannot be waited for"))?;
-            // One that fails early closes its input; what it says about that is worth more.
-            if output.status.success() {
-                written.transpose().with_context(|| format!("'{name}' does not read"))?;
-            }
-            anyhow::Ok(output)
-        })?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "'{name}' failed: {}", said.trim());
-        Ok(())
+    /// Gives the sender's side an address, [`CLIENT`], from which it can speak to the receiver.
+    ///
+    /// # Errors
+    /// If the interface cannot be switched.
+    pub fn let_in_a_client(&self) -> Result<()> {
+        // Neither side asks for its neighbour: a flood would have the question lost, and that is not measured.
+        self.sender.ip(&format!(
+            "link set {SENDER} address 02:00:00:00:00:03\n\
+             addr add {CLIENT}/24 dev {SENDER}\n\
+             neigh add {RECEIVER} lladdr 02:00:00:00:00:01 dev {SENDER} nud permanent"
+        ));
+        self.receiver
+            .ip(&format!("neigh add {CLIENT} lladdr 02:00:00:00:00:03 dev {} nud permanent", self.interface));
+        // Else veth hands what a program sends past the ring and the thread behind it, unless an XDP program waits there.
+        self.sender.within(|| run(Command::new("ethtool").args(["-K", SENDER, "tso", "off"]), ""))
     }
 
     /// Attaches a program to the receiver's interface, in native mode, for as long as the program is loaded.
@@ -126,12 +133,20 @@ impl Bed {
         Ok(())
     }
 
+    /// Has the receiver's thread run before every process, as the interrupt does that it stands for.
+    ///
+    /// # Errors
+    /// If it has no thread yet, or that may not be put there.
+    pub fn put_receiver_first(&self) -> Result<()> {
+        cpu::put_first(self.thread.context(NO_THREAD)?)
+    }
+
     /// What the receiver's side has counted so far.
     ///
     /// # Errors
     /// If it has no thread yet, or `/proc` says something else than it should.
     pub fn counters(&self) -> Result<Counters> {
-        let thread = self.thread.context("the receiver has no thread yet")?;
+        let thread = self.thread.context(NO_THREAD)?;
         self.receiver.within(|| Counters::read(&self.interface, thread))
     }
 
@@ -142,6 +157,21 @@ impl Bed {
     pub fn sending_interface(&self) -> Result<u32> {
         self.sender.within(|| if_nametoindex(SENDER)).context("the sender's interface is gone")
     }
+}
+
+fn run(command: &mut Command, input: &str) -> Result<()> {
+    let name = command.get_program().display().to_string();
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("cannot run '{name}'"))?;
+    let written = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
+    let output = child.wait_with_output().with_context(|| format!("'{name}' cannot be waited for"))?;
+    // One that fails early closes its input; what it says about that is worth more.
+    if output.status.success() {
+        written.transpose().with_context(|| format!("'{name}' does not read"))?;
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "'{name}' failed: {}", said.trim());
+    Ok(())
 }
 
 /// The kernel's thread whose name begins so.

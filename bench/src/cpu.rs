@@ -1,10 +1,11 @@
 //! Which CPU does what.
 
+use std::process::Command;
 use std::thread;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, gettid};
 
 /// Sends.
 pub const SENDER: usize = 0;
@@ -20,6 +21,19 @@ pub fn pin(thread: i32, cpu: usize) -> Result<()> {
     set.set(cpu).with_context(|| format!("no set of CPUs holds CPU {cpu}"))?;
     sched_setaffinity(Pid::from_raw(thread), &set)
         .with_context(|| format!("cannot pin thread {thread} to CPU {cpu}"))
+}
+
+/// Has a thread, by its id, or 0 for this one, run whenever it can, before all that are not like it.
+///
+/// # Errors
+/// If the thread is gone, or may not be put there.
+pub fn put_first(thread: i32) -> Result<()> {
+    let thread = if thread == 0 { gettid().as_raw() } else { thread };
+    let output = Command::new("chrt").args(["--fifo", "--pid", "1", &thread.to_string()]).output();
+    let output = output.context("cannot run 'chrt' (Debian has it in util-linux)")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "'chrt' failed: {}", said.trim());
+    Ok(())
 }
 
 /// Runs `f` on a thread of its own that stays on a CPU.

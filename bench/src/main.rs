@@ -1,7 +1,8 @@
 //! Measures what the guard's programs cost, beside an empty program and other packet filters, in one run.
 //!
-//! Three benchmarks, each in a file of its name: [`program`] (nanoseconds a packet, by test runs), [`drops`] and
-//! [`flood`] (packets through a veth pair, by packet filter) and [`loading`] (bans into the kernel).
+//! Five benchmarks, each in a file of its name: [`program`] (nanoseconds a packet, by test runs), [`drops`] and
+//! [`flood`] (packets through a veth pair, by packet filter), [`goodput`] (how long those wait meanwhile who are let in)
+//! and [`loading`] (bans into the kernel).
 
 mod bed;
 mod clock;
@@ -10,6 +11,7 @@ mod drops;
 mod flood;
 mod frame;
 mod generator;
+mod goodput;
 mod guard;
 mod loading;
 mod machine;
@@ -42,7 +44,7 @@ use report::Report;
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", override_usage = "cargo xtask bench [OPTIONS]")]
 struct Arguments {
-    /// Few rounds and small lists: shows that it works, in less than a minute
+    /// Few rounds and small lists: shows that it works, in less than two minutes
     #[arg(long)]
     quick: bool,
     /// Run this benchmark only
@@ -65,6 +67,8 @@ enum Benchmark {
     Drops,
     /// A SYN flood from sources that nobody banned, in front of a listener
     Flood,
+    /// Time to the server's banner for who is let in, under a flood of banned packets
+    Goodput,
     /// Bans into the kernel
     Loading,
 }
@@ -87,10 +91,11 @@ fn run(arguments: &Arguments) -> Result<()> {
     ensure!(machine.cpus >= 2, "one CPU sends while another one receives: this machine has only one");
     let plan = if arguments.quick { Plan::QUICK } else { Plan::FULL };
     let mut report = Report::new(machine, arguments.quick);
-    let all: [(Benchmark, Measure); 4] = [
+    let all: [(Benchmark, Measure); 5] = [
         (Benchmark::Program, program::measure),
         (Benchmark::Drops, drops::measure),
         (Benchmark::Flood, flood::measure),
+        (Benchmark::Goodput, goodput::measure),
         (Benchmark::Loading, loading::measure),
     ];
     for (benchmark, measure) in all {

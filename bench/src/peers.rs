@@ -1,7 +1,7 @@
 //! The packet filters that drop the same list, each on a bed of its own, all of them in place at once.
 
 mod ipset;
-mod nftables;
+pub mod nftables;
 mod xdp_filter;
 
 use std::net::Ipv4Addr;

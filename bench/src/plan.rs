@@ -17,6 +17,10 @@ pub struct Plan {
     pub banned_in_flood: u32,
     /// How many sources flood.
     pub flooding: u32,
+    /// For how long good clients begin to connect.
+    pub connecting: Duration,
+    /// How long each waits for the banner.
+    pub patience: Duration,
     /// How many bans are loaded, and how often.
     pub loads: &'static [(u32, u32)],
 }
@@ -30,6 +34,8 @@ impl Plan {
         window: Duration::from_secs(1),
         banned_in_flood: 100_000,
         flooding: 1_000_000,
+        connecting: Duration::from_secs(2),
+        patience: Duration::from_secs(2),
         loads: &[(100_000, 5), (1_000_000, 3)],
     };
 
@@ -41,6 +47,8 @@ impl Plan {
         window: Duration::from_millis(300),
         banned_in_flood: 10_000,
         flooding: 100_000,
+        connecting: Duration::from_millis(500),
+        patience: Duration::from_millis(600),
         loads: &[(10_000, 2)],
     };
 }

@@ -133,6 +133,15 @@ impl Window {
     }
 }
 
+/// How many packets the namespace this is called in has sent by way of IP.
+///
+/// # Errors
+/// If `/proc` says something else than it should.
+pub fn sent_by_ip() -> Result<u64> {
+    let snmp = fs::read_to_string("/proc/thread-self/net/snmp").context("cannot read what was sent")?;
+    snmp_count(&snmp, "Ip", "OutRequests").context("the kernel does not count Ip OutRequests")
+}
+
 /// The packets that an interface received, from `/proc/net/dev`.
 fn received(dev: &str, interface: &str) -> Option<u64> {
     dev.lines().find_map(|line| {

@@ -30,6 +30,15 @@ impl Spread {
     }
 }
 
+/// The smallest of the numbers that so many per cent of them do not exceed (by nearest rank); nothing of none.
+#[must_use]
+pub fn percentile(numbers: &[f64], percent: usize) -> Option<f64> {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied()
+}
+
 /// Sets each number against the one of the same round.
 #[must_use]
 pub fn paired(numbers: &[f64], others: &[f64], set: impl Fn(f64, f64) -> f64) -> Vec<f64> {
@@ -60,6 +69,22 @@ mod tests {
     #[test]
     fn nothing_has_no_median() {
         assert_eq!(Spread::of(&[]), None);
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_numbers() {
+        let hundred: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+        let told = [1, 50, 99, 100].map(|percent| percentile(&hundred, percent));
+        assert_eq!(told, [Some(1.0), Some(50.0), Some(99.0), Some(100.0)]);
+    }
+
+    #[test]
+    fn a_percentile_of_few_numbers_is_the_next_larger_one() {
+        assert_eq!(percentile(&[3.0, 1.0, 2.0], 50), Some(2.0));
+        assert_eq!(percentile(&[3.0, 1.0, 2.0], 67), Some(3.0));
+        assert_eq!(percentile(&[3.0, 1.0, 2.0], 0), Some(1.0));
+        assert_eq!(percentile(&[7.0], 99), Some(7.0));
+        assert_eq!(percentile(&[], 50), None);
     }
 
     #[test]
