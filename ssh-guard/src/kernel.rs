@@ -16,6 +16,7 @@ mod object;
 mod pins;
 mod sample;
 mod settings;
+mod tables;
 
 pub use allowlist::Allowlist;
 pub use attach::Attachment;

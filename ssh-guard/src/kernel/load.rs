@@ -13,8 +13,8 @@ use ssh_guard_common::source::SourceMask;
 use ssh_guard_common::{MAX_PORTS, names};
 use tracing::{debug, info};
 
-use super::blocklist::{self, Shapes};
 use super::object::OBJECT;
+use super::tables::{self, Shapes};
 use super::{Allowlist, Blocklist, Earlier, KernelClock, Sampler, SettingsMap, errno};
 use crate::fault::{Exit, Fault};
 
@@ -115,7 +115,7 @@ pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loade
         take(&mut ebpf, names::VERDICTS, &mut maps)?,
         take(&mut ebpf, names::SOURCES, &mut maps)?,
     )?;
-    let blocked = blocklist::Maps {
+    let blocked = tables::Maps {
         v4: take(&mut ebpf, names::BLOCKED_V4, &mut maps)?,
         v6: take(&mut ebpf, names::BLOCKED_V6, &mut maps)?,
         beside: take(&mut ebpf, names::BLOCKED_BESIDE, &mut maps)?,
