@@ -11,6 +11,9 @@ use ssh_guard_common::source::{Source, SourceMask};
 use ssh_guard_common::time::NEVER;
 use ssh_guard_common::verdict::Verdict;
 
+/// So many that no source of a benchmark asks for more.
+const HIGHEST_RATE: u16 = u16::MAX;
+
 /// The port that is guarded.
 pub const PORT: u16 = 22;
 
@@ -23,9 +26,19 @@ impl Guard {
     /// # Errors
     /// If the kernel refuses.
     pub fn load(blocks: u32) -> Result<Self> {
-        let capacities = Capacities { blocklist: blocks, allowlist: 1024, sources: 131_072 };
-        let programs =
-            Programs { ports: vec![PORT], mask: SourceMask::new(32, 64), dry_run: false, capacities };
+        let capacities = Capacities {
+            blocklist: blocks,
+            allowlist: 1024,
+            known_good: blocks.max(2) / 2,
+            sources: 131_072,
+        };
+        let programs = Programs {
+            ports: vec![PORT],
+            mask: SourceMask::new(32, 64),
+            dry_run: false,
+            new_sessions_per_minute: HIGHEST_RATE,
+            capacities,
+        };
         let mut loaded = load(&programs)?;
         loaded.settings.put_to_use(Settings::BLOCKLIST, true)?;
         // The daemon would renew it every second.
@@ -40,6 +53,18 @@ impl Guard {
     pub fn block(&mut self, sources: impl IntoIterator<Item = Source>) -> Result<()> {
         for source in sources {
             self.0.blocklist.block(source, NEVER, false)?;
+        }
+        Ok(())
+    }
+
+    /// Takes sources for known-good, for ever.
+    ///
+    /// # Errors
+    /// If one of them is not.
+    pub fn know(&mut self, sources: impl IntoIterator<Item = Source>) -> Result<()> {
+        self.0.settings.put_to_use(Settings::KNOWN_GOOD, true)?;
+        for source in sources {
+            self.0.known_good.know(source, NEVER, false)?;
         }
         Ok(())
     }

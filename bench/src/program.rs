@@ -56,13 +56,15 @@ struct Way {
 fn measure_with(object: &Path, size: u32, plan: &Plan, report: &mut Report) -> Result<()> {
     report.progress(&format!("program: {size} entries"));
     let many = size as usize;
-    let strangers: Vec<Ipv4Addr> = sources::strangers_v4().take(2 * many).collect();
+    let mut all = sources::strangers_v4();
+    let strangers: Vec<Ipv4Addr> = all.by_ref().take(2 * many).collect();
     let friends = sources::friends_v4(ALLOWED_NETWORKS).take(many);
     let list_v4: Vec<_> = strangers.iter().copied().chain(friends).collect();
     let list_v6: Vec<_> = sources::strangers_v6().take(many).collect();
 
     let mut guards = [Guard::load(size)?, Guard::load(size)?];
     guards[0].block(strangers[..many].iter().copied().map(Source::from))?;
+    guards[0].know(all.take(many / 2).map(Source::from))?;
     guards[0].allow(sources::networks_of_friends(ALLOWED_NETWORKS))?;
     guards[1].block(list_v6.iter().map(|source| SourceMask::new(32, 64).apply(*source)))?;
     let mut programs = Programs::load(object, &[EMPTY_DROP, WALK_V4, WALK_V6], &list_v4, &list_v6)?;
@@ -138,7 +140,7 @@ fn run(programs: &mut Programs, way: &Way, guards: &[Guard; 2], size: u32, repea
         Some(guard) => guards[guard].count(verdict),
         None => Ok(0),
     };
-    let before = [counted(Verdict::Passed)?, counted(Verdict::Allowed)?, counted(Verdict::Blocked)?];
+    let before = Verdict::ALL.into_iter().map(counted).collect::<Result<Vec<_>>>()?;
     let walker = programs.program(way.walker)?;
     let start = clock::own_cpu_time()?;
     let result = walker

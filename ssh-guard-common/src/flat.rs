@@ -42,7 +42,10 @@ pub const TAKEN_OUT: u32 = 4;
 /// Flag in the word of an end: a part of the source is in the allowlist, so that is asked first.
 pub const OVERLAPS: u32 = 1 << 31;
 
-/// The latest end that fits beside the flag.
+/// Flag in the word of the end of a known-good source: many stand behind it.
+pub const SHARED: u32 = 1 << 31;
+
+/// The latest end that fits beside a flag.
 pub const LAST_END: Ticks = NEVER >> 1;
 
 /// The family that a table is for.

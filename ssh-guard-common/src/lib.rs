@@ -5,6 +5,9 @@
 //! | `BLOCKED_V4`, `BLOCKED_V6` | [flat tables](flat) of sources | the daemon; hits by the program |
 //! | `BLOCKED_BESIDE` | [`Source`](source::Source) → [`Block`](records::Block) | the daemon; hits by the program |
 //! | `ALLOWLIST` | [`NetworkKey`](records::NetworkKey) → end in [ticks](time::Ticks) | the daemon |
+//! | `KNOWN_V4`, `KNOWN_V6` | flat tables of sources | the daemon |
+//! | `KNOWN_BESIDE` | `Source` → [`KnownGood`](records::KnownGood) | the daemon |
+//! | `SYN_BUDGET` | [groups](budget::Group) of sources | the program |
 //! | `SOURCES` | [`Source`](source::Source) → [`SourceRecord`](records::SourceRecord) | the program |
 //! | `VERDICTS` | [`Verdict`](verdict::Verdict) → [`VerdictCount`](records::VerdictCount) for each CPU | the program |
 //! | `SETTINGS` | 0 → [`Settings`](records::Settings) | the daemon |
@@ -17,6 +20,7 @@
     reason = "a program has no stack to spare for calls, and each costs it as much as its lookup"
 )]
 
+pub mod budget;
 pub mod flat;
 pub mod names;
 pub mod packet;

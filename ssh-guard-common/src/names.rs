@@ -15,6 +15,14 @@ pub const BLOCKED_V6: &str = "BLOCKED_V6";
 pub const BLOCKED_BESIDE: &str = "BLOCKED_BESIDE";
 /// Networks that are never dropped.
 pub const ALLOWLIST: &str = "ALLOWLIST";
+/// Known-good IPv4 sources, a flat table.
+pub const KNOWN_V4: &str = "KNOWN_V4";
+/// Known-good IPv6 sources, a flat table.
+pub const KNOWN_V6: &str = "KNOWN_V6";
+/// Known-good sources that their tables have no room for where they belong.
+pub const KNOWN_BESIDE: &str = "KNOWN_BESIDE";
+/// What sources may still ask for: [groups](crate::budget::Group) of budgets.
+pub const SYN_BUDGET: &str = "SYN_BUDGET";
 /// What each source sent.
 pub const SOURCES: &str = "SOURCES";
 /// How often each verdict was given.
@@ -30,6 +38,14 @@ pub const SOURCE_MASK: &str = "SOURCE_MASK";
 pub const BLOCKED_V4_SHAPE: &str = "BLOCKED_V4_SHAPE";
 /// Global: the shape of `BLOCKED_V6`.
 pub const BLOCKED_V6_SHAPE: &str = "BLOCKED_V6_SHAPE";
+/// Global: the shape of `KNOWN_V4`.
+pub const KNOWN_V4_SHAPE: &str = "KNOWN_V4_SHAPE";
+/// Global: the shape of `KNOWN_V6`.
+pub const KNOWN_V6_SHAPE: &str = "KNOWN_V6_SHAPE";
+/// Global: the seed and the groups of `SYN_BUDGET`, as a shape.
+pub const SYN_BUDGET_SHAPE: &str = "SYN_BUDGET_SHAPE";
+/// Global: the [rate](crate::budget::Rate) of new sessions.
+pub const SYN_RATE: &str = "SYN_RATE";
 /// Global: 1 if nothing is dropped.
 pub const DRY_RUN: &str = "DRY_RUN";
 
@@ -39,7 +55,19 @@ mod tests {
 
     #[test]
     fn the_kernel_keeps_every_name_whole() {
-        let maps = [BLOCKED_V4, BLOCKED_V6, BLOCKED_BESIDE, ALLOWLIST, SOURCES, VERDICTS, SETTINGS];
+        let maps = [
+            BLOCKED_V4,
+            BLOCKED_V6,
+            BLOCKED_BESIDE,
+            ALLOWLIST,
+            KNOWN_V4,
+            KNOWN_V6,
+            KNOWN_BESIDE,
+            SYN_BUDGET,
+            SOURCES,
+            VERDICTS,
+            SETTINGS,
+        ];
         for name in [PROGRAM, PROGRAM_FRAGS, PROGRAM_CLOCK].into_iter().chain(maps) {
             assert!(name.len() <= 15, "{name}");
         }

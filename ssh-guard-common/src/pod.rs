@@ -1,7 +1,8 @@
 //! Lets the daemon read and write the records through aya.
 
+use crate::budget::Rate;
 use crate::flat::Shape;
-use crate::records::{Block, NetworkKey, Settings, SourceRecord, VerdictCount};
+use crate::records::{Block, KnownGood, NetworkKey, Settings, SourceRecord, VerdictCount};
 use crate::source::{Source, SourceMask};
 
 macro_rules! pod {
@@ -16,4 +17,4 @@ macro_rules! pod {
 
 const fn assert_pod<T: bytemuck::Pod>() {}
 
-pod!(Block, NetworkKey, Settings, Shape, Source, SourceMask, SourceRecord, VerdictCount);
+pod!(Block, KnownGood, NetworkKey, Rate, Settings, Shape, Source, SourceMask, SourceRecord, VerdictCount);

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::flat::OVERLAPS;
+use crate::flat::{OVERLAPS, SHARED};
 use crate::source::{Source, SourceMask};
 use crate::time::Ticks;
 
@@ -35,6 +35,30 @@ impl Block {
     }
 }
 
+/// Value of `KNOWN_BESIDE`, and what an entry of the flat tables says: a source that is known-good.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct KnownGood {
+    /// Until when it is, in [ticks](crate::time::Ticks), and the flag [`SHARED`].
+    pub end: u32,
+}
+
+impl KnownGood {
+    /// Until when the source is known-good.
+    #[inline(always)]
+    #[must_use]
+    pub const fn until(self) -> Ticks {
+        self.end & !SHARED
+    }
+
+    /// Whether many stand behind the source, so that limits hold for it all the same.
+    #[inline(always)]
+    #[must_use]
+    pub const fn shared(self) -> bool {
+        self.end & SHARED != 0
+    }
+}
+
 /// Key of `ALLOWLIST`, as the kernel's LPM trie wants it (`struct bpf_lpm_trie_key_u8`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Pod, Zeroable)]
 #[repr(C)]
@@ -45,7 +69,7 @@ pub struct NetworkKey {
     pub address: Source,
 }
 
-/// Value of `SOURCES`: what a source sent to guarded ports and was let through.
+/// Value of `SOURCES`: what a source sent to guarded ports and was let through, but for segments that ask for a session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Pod, Zeroable)]
 #[repr(C)]
 pub struct SourceRecord {
@@ -53,8 +77,6 @@ pub struct SourceRecord {
     pub packets: u64,
     /// Bytes, from the Ethernet header on.
     pub bytes: u64,
-    /// Segments that ask for a new session.
-    pub syns: u64,
     /// When the last packet came, in ticks.
     pub last_seen: u32,
     /// Always 0.
@@ -83,13 +105,19 @@ pub struct Settings {
     pub base: u64,
     /// [`crate::ABI`] of the program that made the maps.
     pub abi: u32,
-    /// [`Settings::BLOCKLIST`], [`Settings::ALLOWLIST`]: the maps that may hold an entry; another one is not asked.
+    /// [`Settings::BLOCKLIST`], [`Settings::ALLOWLIST`], [`Settings::KNOWN_GOOD`]: the maps that may hold an entry;
+    /// another one is not asked.
     pub in_use: u32,
     /// Until when the daemon vouches for what it wrote, in [ticks](crate::time::Ticks): it puts this off again and
     /// again. Limits act no longer than this, and so long no entry of a flat table stands whose end has passed.
-    pub lease: u32,
+    pub lease: Ticks,
     /// How much of an address makes a source, in the keys of the maps.
     pub mask: SourceMask,
+    /// How many unauthenticated sessions the sources that are not known-good may hold together, or
+    /// [`Settings::NO_FLOOD`].
+    pub flood_budget: u32,
+    /// How many they hold.
+    pub unauthenticated: u32,
 }
 
 impl Settings {
@@ -97,12 +125,18 @@ impl Settings {
     pub const BLOCKLIST: u32 = 1;
     /// `ALLOWLIST` may hold an entry.
     pub const ALLOWLIST: u32 = 2;
+    /// The tables of known-good sources may hold an entry.
+    pub const KNOWN_GOOD: u32 = 16;
+
+    /// The budget outside flood mode.
+    pub const NO_FLOOD: u32 = u32::MAX;
 }
 
 const _: () = {
     assert!(size_of::<Block>() == 12);
+    assert!(size_of::<KnownGood>() == 4);
     assert!(size_of::<NetworkKey>() == 20);
-    assert!(size_of::<SourceRecord>() == 32);
+    assert!(size_of::<SourceRecord>() == 24);
     assert!(size_of::<VerdictCount>() == 24);
-    assert!(size_of::<Settings>() == 40);
+    assert!(size_of::<Settings>() == 48);
 };

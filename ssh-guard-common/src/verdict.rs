@@ -10,11 +10,16 @@ pub enum Verdict {
     Allowed = 1,
     /// The source is in the blocklist: the packet is dropped.
     Blocked = 2,
+    /// The source asks for new sessions too often: the packet is dropped.
+    RateLimited = 3,
+    /// The server has more unauthenticated sessions than it should, and the source is not known-good: the packet is dropped.
+    FloodLimited = 4,
 }
 
 impl Verdict {
     /// Every verdict, in the order of the numbers.
-    pub const ALL: [Self; 3] = [Self::Passed, Self::Allowed, Self::Blocked];
+    pub const ALL: [Self; 5] =
+        [Self::Passed, Self::Allowed, Self::Blocked, Self::RateLimited, Self::FloodLimited];
 
     /// The word for it, in metrics and in JSON.
     #[must_use]
@@ -23,6 +28,8 @@ impl Verdict {
             Self::Passed => "passed",
             Self::Allowed => "allowed",
             Self::Blocked => "blocked",
+            Self::RateLimited => "rate_limited",
+            Self::FloodLimited => "flood_limited",
         }
     }
 
@@ -32,7 +39,7 @@ impl Verdict {
     pub const fn drops(self) -> bool {
         match self {
             Self::Passed | Self::Allowed => false,
-            Self::Blocked => true,
+            Self::Blocked | Self::RateLimited | Self::FloodLimited => true,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The order of the verdicts.
 
 use ssh_guard_common::packet::Reading;
-use ssh_guard_common::records::Block;
+use ssh_guard_common::records::{Block, KnownGood};
 use ssh_guard_common::source::{Source, SourceMask};
 use ssh_guard_common::verdict::Verdict;
 
@@ -10,27 +10,35 @@ use ssh_guard_common::verdict::Verdict;
 pub struct Evidence {
     /// The address in the packet.
     address: Source,
-    /// Whether the packet asks for a new session.
-    opens_session: bool,
-    /// Whether the packet certainly is TCP to a guarded port.
-    certain: bool,
+    kind: Kind,
+}
+
+/// What a packet may do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It asks for a new session, or is built so that nobody can tell.
+    Opening,
+    /// It belongs to a session.
+    Going {
+        /// Whether it has a payload.
+        speaks: bool,
+    },
+    /// It is a fragment other than the first, which by itself opens nothing.
+    LaterFragment,
 }
 
 impl Evidence {
     /// Takes a reading, unless it shows a packet that is not judged at all.
     #[inline(always)]
     pub fn from(reading: Reading) -> Option<Self> {
-        match reading {
-            Reading::Elsewhere => None,
-            Reading::Guarded(segment) => Some(Self {
-                address: segment.source,
-                opens_session: segment.flags.opens_session(),
-                certain: true,
-            }),
-            Reading::Uncertain(doubt) => {
-                Some(Self { address: doubt.source, opens_session: false, certain: false })
-            }
-        }
+        let (address, kind) = match reading {
+            Reading::Elsewhere => return None,
+            Reading::Guarded(segment) if segment.flags.opens_session() => (segment.source, Kind::Opening),
+            Reading::Guarded(segment) => (segment.source, Kind::Going { speaks: segment.payload > 0 }),
+            Reading::Uncertain(doubt) if doubt.later_fragment => (doubt.source, Kind::LaterFragment),
+            Reading::Uncertain(doubt) => (doubt.source, Kind::Opening),
+        };
+        Some(Self { address, kind })
     }
 
     /// The same, if the address is an IPv4 one, which the compiler then knows.
@@ -53,8 +61,16 @@ pub trait Tables {
     /// Whether the address is excepted from blocks that are flagged: by the allowlist, or because it is one that is
     /// never banned.
     fn excepted(&self, address: Source) -> bool;
-    /// Counts a packet that is let through.
-    fn count(&self, source: Source, bytes: u64, opens_session: bool);
+    /// Whether limits hold: a daemon answers for them.
+    fn leased(&self) -> bool;
+    /// Counts a session that the source asks for; says whether it may not.
+    fn is_over_rate(&self, source: Source) -> bool;
+    /// Whether flood mode has no room for one more session of a source that is not known-good.
+    fn is_over_flood_budget(&self) -> bool;
+    /// The source's entry among those that are known-good, in force.
+    fn known_good(&self, source: Source) -> Option<KnownGood>;
+    /// Counts a packet of a session that is let through; the first that is counted of a source `speaks`.
+    fn count(&self, source: Source, bytes: u64, speaks: bool);
 }
 
 /// Gives the verdict on a packet of `bytes` bytes, and, if a block was hit, where that stands and what it is.
@@ -80,7 +96,7 @@ fn judge_one<T: Tables>(
     mask: &SourceMask,
     tables: &T,
 ) -> (Verdict, Option<(Block, T::Place)>) {
-    let Evidence { address, opens_session, certain } = evidence;
+    let Evidence { address, kind } = evidence;
     let source = mask.apply(address);
     if let Some((block, place)) = tables.blocked(source) {
         // A block is only flagged where an address of the source is excepted and others are not.
@@ -88,28 +104,60 @@ fn judge_one<T: Tables>(
             return (Verdict::Blocked, Some((block, place)));
         }
     }
-    if certain {
-        tables.count(source, bytes, opens_session);
+    let verdict = if tables.allowed(address) {
+        Verdict::Allowed
+    } else if kind == Kind::Opening && tables.leased() {
+        limited(source, tables)
+    } else {
+        Verdict::Passed
+    };
+    // A SYN is counted nowhere but in its budget: a flood from a million sources must not cost a million records.
+    if let Kind::Going { speaks } = kind {
+        tables.count(source, bytes, speaks);
     }
-    (if tables.allowed(address) { Verdict::Allowed } else { Verdict::Passed }, None)
+    (verdict, None)
+}
+
+/// Gives the verdict on a packet that asks for a session, of a source that is neither blocked nor allowed.
+#[inline(always)]
+fn limited<T: Tables>(source: Source, tables: &T) -> Verdict {
+    let limited = if tables.is_over_rate(source) {
+        Verdict::RateLimited
+    } else if tables.is_over_flood_budget() {
+        Verdict::FloodLimited
+    } else {
+        return Verdict::Passed;
+    };
+    // Asked last, where it comes to that: a flood touches a cache line less.
+    match tables.known_good(source) {
+        Some(known) if !known.shared() => Verdict::Passed,
+        _ => limited,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
     use std::net::IpAddr;
 
-    use ssh_guard_common::flat::OVERLAPS;
+    use ssh_guard_common::flat::{OVERLAPS, SHARED};
     use ssh_guard_common::packet::{Doubt, Flags, Segment};
 
     use super::*;
 
-    /// Tables of a few entries, which note what was counted.
+    /// Tables of a few entries, which note what they were asked.
     #[derive(Default)]
     struct Fake {
         blocked: Vec<(Source, u32)>,
         allowed: Vec<Source>,
         excepted: Vec<Source>,
+        known_good: Vec<(Source, u32)>,
+        /// No daemon answers for the limits.
+        unleased: bool,
+        over_rate: bool,
+        over_flood_budget: bool,
+        drawn: Cell<u32>,
+        known_good_asked: Cell<u32>,
         counted: RefCell<Vec<(Source, u64, bool)>>,
     }
 
@@ -129,8 +177,27 @@ mod tests {
             self.excepted.contains(&address) || self.allowed(address)
         }
 
-        fn count(&self, source: Source, bytes: u64, opens_session: bool) {
-            self.counted.borrow_mut().push((source, bytes, opens_session));
+        fn leased(&self) -> bool {
+            !self.unleased
+        }
+
+        fn is_over_rate(&self, _source: Source) -> bool {
+            self.drawn.set(self.drawn.get() + 1);
+            self.over_rate
+        }
+
+        fn is_over_flood_budget(&self) -> bool {
+            self.over_flood_budget
+        }
+
+        fn known_good(&self, source: Source) -> Option<KnownGood> {
+            self.known_good_asked.set(self.known_good_asked.get() + 1);
+            let (_, end) = self.known_good.iter().find(|(known, _)| *known == source)?;
+            Some(KnownGood { end: *end })
+        }
+
+        fn count(&self, source: Source, bytes: u64, speaks: bool) {
+            self.counted.borrow_mut().push((source, bytes, speaks));
         }
     }
 
@@ -138,18 +205,26 @@ mod tests {
         address.parse::<IpAddr>().unwrap().into()
     }
 
-    fn syn(address: &str) -> Reading {
-        Reading::Guarded(Segment {
-            source: source(address),
-            source_port: 40_000,
-            port: 22,
-            flags: Flags(0x02),
-            payload: 0,
-        })
+    fn segment(address: &str, flags: u8, payload: usize) -> Reading {
+        let source = source(address);
+        Reading::Guarded(Segment { source, source_port: 40_000, port: 22, flags: Flags(flags), payload })
     }
 
-    fn fragment(address: &str) -> Reading {
-        Reading::Uncertain(Doubt { source: source(address), later_fragment: true })
+    fn syn(address: &str) -> Reading {
+        segment(address, 0x02, 0)
+    }
+
+    fn data(address: &str) -> Reading {
+        segment(address, 0x18, 20)
+    }
+
+    fn acknowledgement(address: &str) -> Reading {
+        segment(address, 0x10, 0)
+    }
+
+    /// One that can be told for a later one; by the other nobody can tell what it is.
+    fn fragment(address: &str, later_fragment: bool) -> Reading {
+        Reading::Uncertain(Doubt { source: source(address), later_fragment })
     }
 
     fn verdict(reading: Reading, tables: &Fake) -> Verdict {
@@ -164,17 +239,100 @@ mod tests {
     #[test]
     fn a_blocked_source_is_dropped_and_not_counted_among_those_let_through() {
         let tables = Fake { blocked: vec![(source("203.0.113.7"), 0)], ..Fake::default() };
-        assert_eq!(verdict(syn("203.0.113.7"), &tables), Verdict::Blocked);
-        assert_eq!(verdict(syn("203.0.113.8"), &tables), Verdict::Passed);
+        assert_eq!(verdict(data("203.0.113.7"), &tables), Verdict::Blocked);
+        assert_eq!(verdict(data("203.0.113.8"), &tables), Verdict::Passed);
         assert_eq!(*tables.counted.borrow(), [(source("203.0.113.8"), 60, true)]);
     }
 
     #[test]
     fn a_fragment_of_a_blocked_source_is_dropped_and_of_another_one_passes_uncounted() {
         let tables = Fake { blocked: vec![(source("203.0.113.7"), 0)], ..Fake::default() };
-        assert_eq!(verdict(fragment("203.0.113.7"), &tables), Verdict::Blocked);
-        assert_eq!(verdict(fragment("203.0.113.8"), &tables), Verdict::Passed);
+        for later in [false, true] {
+            assert_eq!(verdict(fragment("203.0.113.7", later), &tables), Verdict::Blocked);
+            assert_eq!(verdict(fragment("203.0.113.8", later), &tables), Verdict::Passed);
+        }
         assert!(tables.counted.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_syn_is_counted_in_its_budget_alone_and_what_follows_by_its_source() {
+        let tables = Fake { allowed: vec![source("198.51.100.1")], ..Fake::default() };
+        for address in ["203.0.113.7", "198.51.100.1"] {
+            let (passed, of) = (verdict(syn(address), &tables), source(address));
+            assert!(!passed.drops() && tables.counted.take().is_empty());
+            verdict(acknowledgement(address), &tables);
+            verdict(data(address), &tables);
+            assert_eq!(tables.counted.take(), [(of, 60, false), (of, 60, true)]);
+        }
+        assert_eq!(tables.drawn.get(), 1, "an allowed source draws on nothing");
+        // With a payload, as for TCP Fast Open, it is a SYN all the same.
+        verdict(segment("203.0.113.7", 0x02, 100), &tables);
+        assert!(tables.counted.take().is_empty());
+        assert_eq!(tables.drawn.get(), 2);
+    }
+
+    #[test]
+    fn limits_are_for_what_asks_for_a_session_or_may() {
+        for (limit, verdict_on) in [
+            (Fake { over_rate: true, ..Fake::default() }, Verdict::RateLimited),
+            (Fake { over_flood_budget: true, ..Fake::default() }, Verdict::FloodLimited),
+            (Fake { over_rate: true, over_flood_budget: true, ..Fake::default() }, Verdict::RateLimited),
+        ] {
+            assert_eq!(verdict(syn("203.0.113.7"), &limit), verdict_on);
+            assert_eq!(verdict(fragment("203.0.113.7", false), &limit), verdict_on);
+            assert_eq!(limit.drawn.get(), 2);
+            let address = "203.0.113.7";
+            for reading in [data(address), acknowledgement(address), fragment(address, true)] {
+                assert_eq!(verdict(reading, &limit), Verdict::Passed);
+            }
+            assert_eq!(limit.drawn.get(), 2, "what opens no session draws on no budget");
+        }
+    }
+
+    #[test]
+    fn blocks_and_the_allowlist_come_before_limits() {
+        let tables = Fake {
+            blocked: vec![(source("203.0.113.7"), 0)],
+            allowed: vec![source("198.51.100.1")],
+            over_rate: true,
+            over_flood_budget: true,
+            ..Fake::default()
+        };
+        assert_eq!(verdict(syn("203.0.113.7"), &tables), Verdict::Blocked);
+        assert_eq!(verdict(syn("198.51.100.1"), &tables), Verdict::Allowed);
+        assert_eq!(tables.drawn.get(), 0);
+    }
+
+    #[test]
+    fn without_a_lease_nothing_is_limited_and_nothing_drawn() {
+        let tables = Fake { unleased: true, over_rate: true, over_flood_budget: true, ..Fake::default() };
+        assert_eq!(verdict(syn("203.0.113.7"), &tables), Verdict::Passed);
+        assert_eq!(tables.drawn.get(), 0);
+    }
+
+    #[test]
+    fn a_known_good_source_is_not_limited_unless_it_is_shared() {
+        for (over_rate, limited) in [(true, Verdict::RateLimited), (false, Verdict::FloodLimited)] {
+            let tables = Fake {
+                known_good: vec![(source("203.0.113.7"), 9), (source("203.0.113.8"), 9 | SHARED)],
+                over_rate,
+                over_flood_budget: true,
+                ..Fake::default()
+            };
+            assert_eq!(verdict(syn("203.0.113.7"), &tables), Verdict::Passed);
+            assert_eq!(verdict(syn("203.0.113.8"), &tables), limited);
+            assert_eq!(verdict(syn("203.0.113.9"), &tables), limited);
+        }
+    }
+
+    #[test]
+    fn whether_a_source_is_known_good_is_asked_only_where_a_limit_would_drop() {
+        let tables = Fake { known_good: vec![(source("203.0.113.7"), 9)], ..Fake::default() };
+        assert_eq!(verdict(syn("203.0.113.7"), &tables), Verdict::Passed);
+        assert_eq!(tables.known_good_asked.get(), 0);
+        let tables = Fake { over_rate: true, ..tables };
+        assert_eq!(verdict(syn("203.0.113.7"), &tables), Verdict::Passed);
+        assert_eq!(tables.known_good_asked.get(), 1);
     }
 
     #[test]
@@ -210,6 +368,6 @@ mod tests {
     fn an_allowed_source_passes_as_allowed() {
         let tables = Fake { allowed: vec![source("198.51.100.1")], ..Fake::default() };
         assert_eq!(verdict(syn("198.51.100.1"), &tables), Verdict::Allowed);
-        assert_eq!(verdict(fragment("198.51.100.1"), &tables), Verdict::Allowed);
+        assert_eq!(verdict(fragment("198.51.100.1", true), &tables), Verdict::Allowed);
     }
 }

@@ -26,6 +26,8 @@ mod atomic;
 #[cfg(target_arch = "bpf")]
 mod blocks;
 #[cfg(target_arch = "bpf")]
+mod budget;
+#[cfg(target_arch = "bpf")]
 mod clock;
 #[cfg(target_arch = "bpf")]
 mod ending;
@@ -33,6 +35,8 @@ mod ending;
 mod flat;
 #[cfg(target_arch = "bpf")]
 mod frame;
+#[cfg(target_arch = "bpf")]
+mod known;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]

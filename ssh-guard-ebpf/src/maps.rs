@@ -1,11 +1,14 @@
 //! Every map, each with who writes it and what happens when it is full. The sizes here are placeholders for the
 //! configured ones, which the daemon sets when it loads the object.
 
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
+use aya_ebpf::helpers::bpf_get_prandom_u32;
 use aya_ebpf::macros::btf_map;
+use ssh_guard_common::budget::Group;
 use ssh_guard_common::flat::{V4, V6};
-use ssh_guard_common::records::{Block, Settings, SourceRecord, VerdictCount};
+use ssh_guard_common::records::{Block, KnownGood, Settings, SourceRecord, VerdictCount};
 use ssh_guard_common::source::Source;
 use ssh_guard_common::time::{Ticks, is_over, ticks};
 use ssh_guard_common::verdict::Verdict;
@@ -13,7 +16,7 @@ use ssh_guard_common::verdict::Verdict;
 use crate::blocks::{Standing, look};
 use crate::flat::Table;
 use crate::judge::Tables;
-use crate::{atomic, clock, settings};
+use crate::{atomic, budget, clock, known, settings};
 
 /// Flat tables: written by the daemon through its own mapping of the memory, but for hits.
 #[btf_map]
@@ -29,6 +32,21 @@ pub static BLOCKED_BESIDE: HashMap<Source, Block, 1> = HashMap::new();
 /// overlap them; only if there is an allowlist is every packet looked up here.
 #[btf_map]
 static ALLOWLIST: LpmTrie<[u32; 4], Ticks, 1> = LpmTrie::new();
+
+/// Flat tables: written by the daemon through its own mapping of the memory.
+#[btf_map]
+pub static KNOWN_V4: Table = Array::new();
+#[btf_map]
+pub static KNOWN_V6: Table = Array::new();
+
+/// Written by the daemon, which keeps it from filling.
+#[btf_map]
+pub static KNOWN_BESIDE: HashMap<Source, KnownGood, 1> = HashMap::new();
+
+/// Written by the program alone; where it is full, sources pass uncounted. It can be mapped, though nobody does: such a
+/// map begins at a page, so that no group lies across two cache lines.
+#[btf_map]
+pub static SYN_BUDGET: Array<Group, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
 
 /// Written by the program alone; when it is full, the source that was quiet longest makes room. These are counters,
 /// no decision rests on them.
@@ -71,13 +89,41 @@ impl Tables for Kernel {
     }
 
     #[inline(always)]
-    fn count(&self, source: Source, bytes: u64, opens_session: bool) {
+    fn leased(&self) -> bool {
+        settings(0).is_some_and(|settings| !is_over(settings.lease, ticks(clock::jiffies(), settings.base)))
+    }
+
+    #[inline(always)]
+    fn is_over_rate(&self, source: Source) -> bool {
+        budget::is_used_up(source)
+    }
+
+    #[inline(always)]
+    fn is_over_flood_budget(&self) -> bool {
+        let Some(settings) = settings(0) else { return false };
+        let Settings { flood_budget, unauthenticated, .. } = *settings;
+        if flood_budget == Settings::NO_FLOOD || unauthenticated < flood_budget {
+            return false;
+        }
+        // SAFETY: the helper takes nothing and returns a number.
+        let random = unsafe { bpf_get_prandom_u32() };
+        !random.is_multiple_of(FLOOD_PASSES)
+    }
+
+    #[inline(always)]
+    fn known_good(&self, source: Source) -> Option<KnownGood> {
+        known::known_good(source)
+    }
+
+    #[inline(always)]
+    fn count(&self, source: Source, bytes: u64, speaks: bool) {
         let now = settings(0).map_or(0, |settings| ticks(clock::jiffies(), settings.base));
-        let syns = u64::from(opens_session);
         let Some(record) = SOURCES.get_ptr_mut(&source.key()) else {
-            let first = SourceRecord { packets: 1, bytes, syns, last_seen: now, reserved: 0 };
-            // Another CPU may be first, or every entry of the map busy: a count is lost, no decision.
-            let _counted = SOURCES.insert(&source.key(), &first, 0);
+            if speaks {
+                let first = SourceRecord { packets: 1, bytes, last_seen: now, reserved: 0 };
+                // Another CPU may be first, or every entry of the map busy: a count is lost, no decision.
+                let _counted = SOURCES.insert(&source.key(), &first, 0);
+            }
             return;
         };
         // SAFETY: the lookup returned it and the program holds RCU, so the memory outlives this call; should the
@@ -85,7 +131,6 @@ impl Tables for Kernel {
         unsafe {
             atomic::add(&raw mut (*record).packets, 1);
             atomic::add(&raw mut (*record).bytes, bytes);
-            atomic::add(&raw mut (*record).syns, syns);
             (&raw mut (*record).last_seen).write_volatile(now);
         }
     }
@@ -100,7 +145,7 @@ fn listed(address: Source, settings: &Settings) -> bool {
     }
 }
 
-/// Counts a packet that passes.
+/// Counts a packet that no block stopped.
 #[inline(always)]
 pub fn tally(verdict: Verdict, bytes: u64) {
     let Some(count) = VERDICTS.get_ptr_mut(verdict as u32) else { return };
@@ -110,6 +155,9 @@ pub fn tally(verdict: Verdict, bytes: u64) {
         (*count).bytes += bytes;
     }
 }
+
+/// One in so many of the packets that flood mode stops passes all the same.
+const FLOOD_PASSES: u32 = 4;
 
 /// The settings, if all of these maps are in use.
 #[inline(always)]

@@ -4,6 +4,7 @@
 use core::ptr;
 
 use ssh_guard_common::MAX_PORTS;
+use ssh_guard_common::budget::Rate;
 use ssh_guard_common::flat::Shape;
 use ssh_guard_common::packet::Ports;
 use ssh_guard_common::source::SourceMask;
@@ -16,6 +17,14 @@ static SOURCE_MASK: SourceMask = SourceMask::FULL;
 static BLOCKED_V4_SHAPE: Shape = Shape { seed: [0; 4], buckets: 1, reserved: 0 };
 #[unsafe(no_mangle)]
 static BLOCKED_V6_SHAPE: Shape = Shape { seed: [0; 4], buckets: 1, reserved: 0 };
+#[unsafe(no_mangle)]
+static KNOWN_V4_SHAPE: Shape = Shape { seed: [0; 4], buckets: 1, reserved: 0 };
+#[unsafe(no_mangle)]
+static KNOWN_V6_SHAPE: Shape = Shape { seed: [0; 4], buckets: 1, reserved: 0 };
+#[unsafe(no_mangle)]
+static SYN_BUDGET_SHAPE: Shape = Shape { seed: [0; 4], buckets: 1, reserved: 0 };
+#[unsafe(no_mangle)]
+static SYN_RATE: Rate = Rate::UNLIMITED;
 #[unsafe(no_mangle)]
 static DRY_RUN: u8 = 0;
 
@@ -49,6 +58,26 @@ pub fn blocked_v4() -> Shape {
 #[inline(always)]
 pub fn blocked_v6() -> Shape {
     shape(&BLOCKED_V6_SHAPE)
+}
+
+#[inline(always)]
+pub fn known_v4() -> Shape {
+    shape(&KNOWN_V4_SHAPE)
+}
+
+#[inline(always)]
+pub fn known_v6() -> Shape {
+    shape(&KNOWN_V6_SHAPE)
+}
+
+#[inline(always)]
+pub fn syn_budget() -> Shape {
+    shape(&SYN_BUDGET_SHAPE)
+}
+
+#[inline(always)]
+pub fn syn_rate() -> Rate {
+    read(&SYN_RATE)
 }
 
 /// Reads a shape word by word, so that what a family does not use is not read.

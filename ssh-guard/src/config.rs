@@ -102,6 +102,7 @@ pub struct Input {
 pub struct Limits {
     pub blocklist: i64,
     pub sources: i64,
+    pub new_sessions_per_minute: i64,
     pub line_bytes: i64,
 }
 
@@ -210,7 +211,7 @@ impl Default for Input {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { blocklist: 262_144, sources: 131_072, line_bytes: 8_192 }
+        Self { blocklist: 262_144, sources: 131_072, new_sessions_per_minute: 120, line_bytes: 8_192 }
     }
 }
 

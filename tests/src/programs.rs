@@ -38,6 +38,9 @@ impl Which {
     pub const ALL: [Self; 2] = [Self::Plain, Self::Frags];
 }
 
+/// Few, so that tests can fill what they want full.
+const CAPACITIES: Capacities = Capacities { blocklist: 64, allowlist: 64, known_good: 64, sources: 1024 };
+
 impl Programs {
     /// Loads the programs: port 22, whole IPv4 addresses and /64.
     #[must_use]
@@ -45,15 +48,36 @@ impl Programs {
         Self::with(&[22], SourceMask::new(32, 64), false)
     }
 
-    /// Loads the programs for these ports and masks.
+    /// Loads the programs for these ports and masks, with no limit of new sessions.
     ///
     /// # Panics
     /// When the kernel refuses them.
     #[must_use]
     pub fn with(ports: &[u16], mask: SourceMask, dry_run: bool) -> Self {
-        let capacities = Capacities { blocklist: 64, allowlist: 64, sources: 1024 };
-        let mut loaded =
-            load(&Load { ports: ports.to_vec(), mask, dry_run, capacities }).expect("programs load");
+        Self::load(&Load {
+            ports: ports.to_vec(),
+            mask,
+            dry_run,
+            new_sessions_per_minute: 0,
+            capacities: CAPACITIES,
+        })
+    }
+
+    /// Loads the programs with a limit of new sessions, and a lease that does not end.
+    ///
+    /// # Panics
+    /// When the kernel refuses them.
+    #[must_use]
+    pub fn limiting(new_sessions_per_minute: u16, dry_run: bool) -> Self {
+        let (ports, mask) = (vec![22], SourceMask::new(32, 64));
+        let mut programs =
+            Self::load(&Load { ports, mask, dry_run, new_sessions_per_minute, capacities: CAPACITIES });
+        programs.loaded.settings.renew(NEVER).expect("the lease is renewed");
+        programs
+    }
+
+    fn load(programs: &Load) -> Self {
+        let mut loaded = load(programs).expect("programs load");
         if loaded.program_name() != names::PROGRAM {
             xdp(&mut loaded, Which::Plain).load().expect("the program for one buffer loads as well");
         }
@@ -83,6 +107,15 @@ impl Programs {
         let network = ssh_guard::network::Network::new(address, if address.is_v4() { 32 } else { 128 });
         self.loaded.settings.put_to_use(Settings::ALLOWLIST, true).expect("the map is put to use");
         self.loaded.allowlist.allow(network, until).expect("the address is allowed");
+    }
+
+    /// Takes a source for known-good.
+    ///
+    /// # Panics
+    /// When the kernel refuses it.
+    pub fn know_until(&mut self, source: &str, until: Ticks, shared: bool) {
+        self.loaded.settings.put_to_use(Settings::KNOWN_GOOD, true).expect("the tables are put to use");
+        self.loaded.known_good.know(source_of(source), until, shared).expect("the source is known-good");
     }
 
     /// Runs a program on a frame.

@@ -3,7 +3,7 @@
 use ssh_guard_common::flat::LAST_END;
 use ssh_guard_common::names::PROGRAM_FRAGS;
 use ssh_guard_common::packet as reader;
-use ssh_guard_common::records::{Block, SourceRecord};
+use ssh_guard_common::records::{Block, KnownGood, SourceRecord};
 use ssh_guard_common::source::{Source, SourceMask};
 use ssh_guard_common::time::NEVER;
 use ssh_guard_common::verdict::Verdict;
@@ -231,23 +231,35 @@ fn each_of_sixteen_ports_is_guarded_and_no_other() {
 fn what_a_source_sent_and_what_it_was_denied_are_counted_exactly() {
     needs!(Need::Root, Need::Bpf);
     let mut programs = blocking();
-    let frames: Vec<Vec<u8>> = [
+    let bytes_of =
+        |frames: &[Packet]| frames.iter().map(|packet| packet.to_bytes().len() as u64).sum::<u64>();
+    let run = |programs: &mut Programs, packet: &Packet, expected| {
+        assert_eq!(programs.run(Which::Frags, &packet.to_bytes()), expected);
+    };
+    // Nobody who speaks: a flood could send as much under any address.
+    for packet in [
         syn(GOOD_V6),
+        syn(GOOD_V6).payload(b"fast open"),
         syn(GOOD_V6).ack(),
-        syn("2001:db8:8::9").payload(b"hello"),
-        syn(GOOD_V6).fin().flags(0xe8),
-    ]
-    .iter()
-    .map(Packet::to_bytes)
-    .collect();
-    for frame in &frames {
-        assert_eq!(programs.run(Which::Frags, frame), Pass);
+        from(GOOD_V6).tcp(22).fin().flags(0xe8),
+        syn(GOOD_V6).fragment(8, true),
+        from(GOOD_V6).udp(22),
+    ] {
+        run(&mut programs, &packet, Pass);
     }
-    for packet in [syn(GOOD_V6).fragment(8, true), from(GOOD_V6).udp(22)] {
-        assert_eq!(programs.run(Which::Plain, &packet.to_bytes()), Pass);
+    assert!(programs.loaded.sampler.sources().unwrap().is_empty());
+    // From the first payload on, what belongs to a session is counted.
+    let session = [
+        syn("2001:db8:8::9").ack().payload(b"hello"),
+        syn(GOOD_V6).ack(),
+        from(GOOD_V6).tcp(22).fin().flags(0xe8),
+    ];
+    for packet in &session {
+        run(&mut programs, packet, Pass);
+        run(&mut programs, &syn(GOOD_V6), Pass);
     }
     for _ in 0..5 {
-        assert_eq!(programs.run(Which::Plain, &syn(BAD_V6).to_bytes()), Drop);
+        run(&mut programs, &syn(BAD_V6).ack().payload(b"hello"), Drop);
     }
     let sources = programs.loaded.sampler.sources().unwrap();
     assert_eq!(
@@ -256,10 +268,9 @@ fn what_a_source_sent_and_what_it_was_denied_are_counted_exactly() {
         "the blocked one is not among them"
     );
     let record = sources[&source_of("2001:db8:8::")];
-    let bytes = frames.iter().map(|frame| frame.len() as u64).sum();
     assert_eq!(
         SourceRecord { last_seen: 0, ..record },
-        SourceRecord { packets: 4, bytes, syns: 3, ..Default::default() }
+        SourceRecord { packets: 3, bytes: bytes_of(&session), ..Default::default() }
     );
     let block = programs.loaded.blocklist.block_of(source_of("2001:db8:7::")).unwrap().unwrap();
     assert_eq!((block.until(), block.overlaps()), (LAST_END, false));
@@ -342,7 +353,23 @@ impl judge::Tables for Tables {
         false
     }
 
-    fn count(&self, _source: Source, _bytes: u64, _opens_session: bool) {}
+    fn leased(&self) -> bool {
+        false
+    }
+
+    fn is_over_rate(&self, _source: Source) -> bool {
+        false
+    }
+
+    fn is_over_flood_budget(&self) -> bool {
+        false
+    }
+
+    fn known_good(&self, _source: Source) -> Option<KnownGood> {
+        None
+    }
+
+    fn count(&self, _source: Source, _bytes: u64, _speaks: bool) {}
 }
 
 struct Port22;

@@ -25,16 +25,15 @@ impl Sources {
 
 fn text(sources: &api::Sources) -> String {
     if sources.sources.is_empty() {
-        return "no packet to a guarded port was let through yet\n".to_owned();
+        return "no source has sent anything in a session with a guarded port yet\n".to_owned();
     }
-    let head = ["SOURCE", " PACKETS", " BYTES", " SYNS", "LAST SEEN", " SCORE", "STANDING"];
+    let head = ["SOURCE", " PACKETS", " BYTES", "LAST SEEN", " SCORE", "STANDING"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(sources.sources.iter().map(|source| {
         vec![
             source.source.clone(),
             source.packets.to_string(),
             source.bytes.to_string(),
-            source.syns.to_string(),
             source.last_seen.to_string(),
             source.score.to_string(),
             match (source.banned, source.allowed) {

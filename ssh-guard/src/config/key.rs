@@ -29,7 +29,7 @@ pub enum Shape {
 }
 
 /// Every key there is.
-pub const KEYS: [Key; 36] = [
+pub const KEYS: [Key; 37] = [
     key("guard.interfaces", Shape::Texts, r#"["auto"], or the different names of interfaces"#),
     key("guard.ports", Shape::Wholes, "1 to 16 different ports from 1 to 65535"),
     key("guard.mode", Shape::Text, r#""native" or "generic""#),
@@ -62,6 +62,7 @@ pub const KEYS: [Key; 36] = [
     key("input.bare", Shape::Switch, "true or false"),
     key("limits.blocklist", Shape::Whole, "a whole number from 1024 to 4194304"),
     key("limits.sources", Shape::Whole, "a whole number from 1024 to 4194304"),
+    key("limits.new-sessions-per-minute", Shape::Whole, "a whole number from 0 to 6000"),
     key("limits.line-bytes", Shape::Whole, "a whole number from 1024 to 65536"),
     key("observe.listen", Shape::Text, r#"an address and a port, as in "127.0.0.1:9822" or "[::1]:9822""#),
     key("control.socket", Shape::Text, "an absolute path of at most 107 bytes"),
@@ -163,7 +164,10 @@ mod tests {
         ] {
             assert_eq!(suggest(table, name), format!("did you mean '{meant}'?"));
         }
-        assert_eq!(suggest("limits", "zzz"), "the keys of 'limits' are blocklist, sources, line-bytes");
+        assert_eq!(
+            suggest("limits", "zzz"),
+            "the keys of 'limits' are blocklist, sources, new-sessions-per-minute, line-bytes"
+        );
         assert_eq!(
             suggest("", "zzz"),
             "the tables are guard, policy, allow, input, limits, observe, control"

@@ -116,6 +116,8 @@ pub struct LimitSettings {
     pub blocklist: NonZeroU32,
     /// The sources that are remembered at once, 1,024 to 4,194,304.
     pub sources: NonZeroU32,
+    /// The sessions that a source may ask for in a minute, all of them at once if need be, up to 6,000; 0 for no limit.
+    pub new_sessions_per_minute: u16,
     /// The longest line that is read, in bytes without its newline, 1,024 to 65,536.
     pub line_bytes: NonZeroUsize,
 }

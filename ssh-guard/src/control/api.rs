@@ -121,7 +121,7 @@ pub struct BanEntry {
     pub in_kernel: bool,
 }
 
-/// What sources sent to guarded ports.
+/// What sources sent to guarded ports, those that have sent anything in a session.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Sources {
     /// Those with the most packets first.
@@ -133,12 +133,12 @@ pub struct Sources {
 pub struct SourceEntry {
     /// The source: an address, or a network where a source is one.
     pub source: String,
-    /// Packets let through.
+    /// Packets of its sessions that were let through: those that ask for one are not counted.
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Segments that asked for a new session.
-    pub syns: u64,
+    /// Sessions it opened; null, as nothing counts them yet.
+    pub sessions_opened: Option<u64>,
     /// When the last packet was let through.
     pub last_seen: Timestamp,
     /// The score in the window.

@@ -143,6 +143,8 @@ const BATCHES: usize = 64;
 const COMMANDS: usize = 64;
 /// Networks that the allowlist holds, those that are added while the daemon runs included.
 const ALLOWLIST_CAPACITY: u32 = 1 << 20;
+/// Sources that can be known-good at once.
+const KNOWN_GOOD_CAPACITY: u32 = 1 << 16;
 
 /// What is loaded for a configuration.
 pub(crate) fn programs(settings: &Settings) -> Programs {
@@ -151,9 +153,11 @@ pub(crate) fn programs(settings: &Settings) -> Programs {
         ports: settings.guard.ports.as_slice().iter().map(|port| port.get()).collect(),
         mask: settings.guard.mask(),
         dry_run: settings.guard.dry_run,
+        new_sessions_per_minute: settings.limits.new_sessions_per_minute,
         capacities: Capacities {
             blocklist,
             allowlist: ALLOWLIST_CAPACITY,
+            known_good: KNOWN_GOOD_CAPACITY,
             sources: settings.limits.sources.get(),
         },
     }

@@ -31,7 +31,7 @@ impl KernelClock {
         let (jiffies, moment) = read_both(program)?;
         // No tick that comes is 0, which is when an entry was last hit that never was.
         let base = base.unwrap_or(jiffies.saturating_sub(1 << TICK_SHIFT));
-        Ok(Self { hz: tick_rate()?, base, jiffies, moment })
+        Ok(Self { hz: tick_rate()?.into(), base, jiffies, moment })
     }
 
     /// The jiffies from which ticks are counted.
@@ -109,13 +109,13 @@ fn read_both(program: &mut Xdp) -> Result<(u64, Moment), Fault> {
 }
 
 /// How many jiffies a second has: the coarse clock advances by one at a time (`clock_getres(2)`).
-fn tick_rate() -> Result<u64, Fault> {
+pub(super) fn tick_rate() -> Result<u32, Fault> {
     let unknown = || Fault::new(Exit::Failure, "cannot tell the kernel's tick");
     let resolution =
         clock_getres(ClockId::CLOCK_MONOTONIC_COARSE).map_err(|error| unknown().because(error))?;
     let nanos = Duration::from(resolution).as_nanos();
     // 250 Hz is 4 ms; 1024 Hz, which no divisor of a second meets, is rounded to the nearest.
-    u64::try_from((1_000_000_000 + nanos / 2).checked_div(nanos).unwrap_or(0))
+    u32::try_from((1_000_000_000 + nanos / 2).checked_div(nanos).unwrap_or(0))
         .ok()
         .filter(|hz| (1..=10_000).contains(hz))
         .ok_or_else(unknown)

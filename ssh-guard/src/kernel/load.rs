@@ -8,14 +8,16 @@ use aya::maps::{Map, MapData, MapError};
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::errno::Errno;
+use ssh_guard_common::budget::{self, Rate};
 use ssh_guard_common::flat::{Family as _, SLOTS, Shape, V4, V6};
 use ssh_guard_common::source::SourceMask;
 use ssh_guard_common::{MAX_PORTS, names};
 use tracing::{debug, info};
 
+use super::clock::tick_rate;
 use super::object::OBJECT;
 use super::tables::{self, Shapes};
-use super::{Allowlist, Blocklist, Earlier, KernelClock, Sampler, SettingsMap, errno};
+use super::{Allowlist, Blocklist, Earlier, KernelClock, KnownGood, Sampler, SettingsMap, errno};
 use crate::fault::{Exit, Fault};
 
 /// What the programs know from the moment they are loaded, until another one is loaded in their place.
@@ -27,6 +29,8 @@ pub struct Programs {
     pub mask: SourceMask,
     /// Whether packets that would be dropped pass.
     pub dry_run: bool,
+    /// How many sessions a source may ask for in a minute, or all at once; 0 for no limit.
+    pub new_sessions_per_minute: u16,
     /// How large the maps are.
     pub capacities: Capacities,
 }
@@ -38,7 +42,9 @@ pub struct Capacities {
     pub blocklist: u32,
     /// Networks in the allowlist.
     pub allowlist: u32,
-    /// Sources whose packets are counted; the one that was quiet longest makes room.
+    /// Sources that are known-good.
+    pub known_good: u32,
+    /// Sources whose packets and new sessions are counted; the one that was quiet longest makes room.
     pub sources: u32,
 }
 
@@ -56,12 +62,16 @@ pub struct Loaded {
     pub blocklist: Blocklist,
     /// Says which networks are never dropped.
     pub allowlist: Allowlist,
+    /// Says which sources are known-good.
+    pub known_good: KnownGood,
     /// Says which maps are in use, and from when on time is counted.
     pub settings: SettingsMap,
     /// Reads what the program counts.
     pub sampler: Sampler,
     /// Tells the kernel's time.
     pub clock: KernelClock,
+    /// Only the program reads and writes it; programs that are loaded later name it by this descriptor.
+    _budget: Map,
 }
 
 impl Loaded {
@@ -85,24 +95,34 @@ pub fn load(programs: &Programs) -> Result<Loaded, Fault> {
 /// # Errors
 /// As [`load`].
 pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loaded, Fault> {
-    let Programs { ports, mask, dry_run, capacities } = programs;
+    let Programs { ports, mask, dry_run, new_sessions_per_minute, capacities } = programs;
     let mut slots = [0_u16; MAX_PORTS];
     for (slot, port) in slots.iter_mut().zip(ports) {
         *slot = *port;
     }
     let dry_run = u8::from(*dry_run);
-    let buckets = buckets_for(capacities.blocklist as usize);
-    let shapes = Shapes { v4: shape(buckets), v6: shape(buckets) };
+    let rate = Rate::per_minute(*new_sessions_per_minute, tick_rate()?);
+    let blocked = shapes(capacities.blocklist);
+    let known = shapes(capacities.known_good);
+    let budgets = shape(budget::groups_for(capacities.sources));
     let mut ebpf = EbpfLoader::new()
         .override_global(names::PORTS, &slots, true)
         .override_global(names::SOURCE_MASK, mask, true)
         .override_global(names::DRY_RUN, &dry_run, true)
-        .override_global(names::BLOCKED_V4_SHAPE, &shapes.v4, true)
-        .override_global(names::BLOCKED_V6_SHAPE, &shapes.v6, true)
-        .map_max_entries(names::BLOCKED_V4, shapes.v4.cells::<V4>())
-        .map_max_entries(names::BLOCKED_V6, shapes.v6.cells::<V6>())
+        .override_global(names::BLOCKED_V4_SHAPE, &blocked.v4, true)
+        .override_global(names::BLOCKED_V6_SHAPE, &blocked.v6, true)
+        .override_global(names::KNOWN_V4_SHAPE, &known.v4, true)
+        .override_global(names::KNOWN_V6_SHAPE, &known.v6, true)
+        .override_global(names::SYN_BUDGET_SHAPE, &budgets, true)
+        .override_global(names::SYN_RATE, &rate, true)
+        .map_max_entries(names::BLOCKED_V4, blocked.v4.cells::<V4>())
+        .map_max_entries(names::BLOCKED_V6, blocked.v6.cells::<V6>())
         .map_max_entries(names::BLOCKED_BESIDE, beside(capacities.blocklist))
         .map_max_entries(names::ALLOWLIST, capacities.allowlist)
+        .map_max_entries(names::KNOWN_V4, known.v4.cells::<V4>())
+        .map_max_entries(names::KNOWN_V6, known.v6.cells::<V6>())
+        .map_max_entries(names::KNOWN_BESIDE, beside(capacities.known_good))
+        .map_max_entries(names::SYN_BUDGET, budgets.buckets)
         .map_max_entries(names::SOURCES, capacities.sources)
         .load(OBJECT)
         .map_err(|error| refused(&error))?;
@@ -115,16 +135,35 @@ pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loade
         take(&mut ebpf, names::VERDICTS, &mut maps)?,
         take(&mut ebpf, names::SOURCES, &mut maps)?,
     )?;
-    let blocked = tables::Maps {
+    let blocked_in = tables::Maps {
         v4: take(&mut ebpf, names::BLOCKED_V4, &mut maps)?,
         v6: take(&mut ebpf, names::BLOCKED_V6, &mut maps)?,
         beside: take(&mut ebpf, names::BLOCKED_BESIDE, &mut maps)?,
     };
-    let blocklist = Blocklist::new(blocked, shapes)?;
+    let blocklist = Blocklist::new(blocked_in, blocked)?;
+    let known_in = tables::Maps {
+        v4: take(&mut ebpf, names::KNOWN_V4, &mut maps)?,
+        v6: take(&mut ebpf, names::KNOWN_V6, &mut maps)?,
+        beside: take(&mut ebpf, names::KNOWN_BESIDE, &mut maps)?,
+    };
+    let known_good = KnownGood::new(known_in, known)?;
+    let budget = take(&mut ebpf, names::SYN_BUDGET, &mut maps)?;
     let allowlist = Allowlist::new(take(&mut ebpf, names::ALLOWLIST, &mut maps)?)?;
     let settings = SettingsMap::new(take(&mut ebpf, names::SETTINGS, &mut maps)?, &clock, *mask)?;
     let (program, program_id) = load_newest(&mut ebpf)?;
-    Ok(Loaded { ebpf, program, program_id, maps, blocklist, allowlist, settings, sampler, clock })
+    Ok(Loaded {
+        ebpf,
+        program,
+        program_id,
+        maps,
+        blocklist,
+        allowlist,
+        known_good,
+        settings,
+        sampler,
+        clock,
+        _budget: budget,
+    })
 }
 
 /// Loads the program for packets of several buffers, or, where the kernel does not know them (before 5.18), the
@@ -165,6 +204,12 @@ fn buckets_for(entries: usize) -> u32 {
 /// Entries of the hash beside tables for so many: a hundred times what is to be expected, as it costs little.
 fn beside(entries: u32) -> u32 {
     entries / 16 + 1024
+}
+
+/// The shapes of the tables for so many sources of each family.
+fn shapes(entries: u32) -> Shapes {
+    let buckets = buckets_for(entries as usize);
+    Shapes { v4: shape(buckets), v6: shape(buckets) }
 }
 
 /// A shape with a seed that nobody knows.

@@ -22,13 +22,19 @@ impl SettingsMap {
     /// If the kernel refuses to write it.
     pub(super) fn new(map: Map, clock: &KernelClock, mask: SourceMask) -> Result<Self, Fault> {
         let map = Array::try_from(map).map_err(|error| write_failed(error.into()))?;
-        let now = Settings { base: clock.base(), abi: ABI, mask, ..Settings::default() };
+        let now = Settings {
+            base: clock.base(),
+            abi: ABI,
+            mask,
+            flood_budget: Settings::NO_FLOOD,
+            ..Settings::default()
+        };
         let mut settings = Self { map, now };
         settings.write()?;
         Ok(settings)
     }
 
-    /// Has the program ask a map ([`Settings::BLOCKLIST`] or [`Settings::ALLOWLIST`]) from now on, or no more. A map is
+    /// Has the program ask a map ([`Settings::BLOCKLIST`] or another one) from now on, or no more. A map is
     /// put to use before the first entry is written, and out of use after the last one is gone.
     ///
     /// # Errors
@@ -51,6 +57,18 @@ impl SettingsMap {
         let before = self.now.lease;
         self.now.lease = until;
         self.write().inspect_err(|_| self.now.lease = before)
+    }
+
+    /// Limits the sessions of sources that are not known-good: all of them together may hold `budget` that are not
+    /// authenticated, and hold `unauthenticated`. Without a budget flood mode is off.
+    ///
+    /// # Errors
+    /// If the kernel refuses to write it; nothing has changed then.
+    pub fn limit_flood(&mut self, budget: Option<u32>, unauthenticated: u32) -> Result<(), Fault> {
+        let before = self.now;
+        let flood_budget = budget.map_or(Settings::NO_FLOOD, |budget| budget.min(Settings::NO_FLOOD - 1));
+        self.now = Settings { flood_budget, unauthenticated, ..before };
+        self.write().inspect_err(|_| self.now = before)
     }
 
     fn write(&mut self) -> Result<(), Fault> {

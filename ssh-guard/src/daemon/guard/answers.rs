@@ -52,7 +52,7 @@ impl Guard {
                 source: shown(source, prefix),
                 packets: record.packets,
                 bytes: record.bytes,
-                syns: record.syns,
+                sessions_opened: None,
                 last_seen: clock::wall(self.maps.clock.moment_of(record.last_seen)),
                 score: self.policy.score(source, now),
                 banned: self.ledger.is_banned(source, now),

@@ -28,6 +28,8 @@ fn a_value_that_its_key_does_not_allow_is_refused_with_what_is_allowed() {
         ("policy.weights.other", "nan"),
         ("limits.blocklist", "1023"),
         ("limits.sources", "4194305"),
+        ("limits.new-sessions-per-minute", "-1"),
+        ("limits.new-sessions-per-minute", "6001"),
         ("limits.line-bytes", "0"),
         ("observe.listen", r#""9822""#),
         ("observe.listen", r#""localhost:9822""#),
