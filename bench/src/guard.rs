@@ -28,6 +28,7 @@ impl Guard {
     pub fn load(blocks: u32) -> Result<Self> {
         let capacities = Capacities {
             blocklist: blocks,
+            networks: 65_536,
             allowlist: 1024,
             known_good: blocks.max(2) / 2,
             sources: 131_072,

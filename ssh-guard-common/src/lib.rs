@@ -4,6 +4,10 @@
 //! |---|---|---|
 //! | `BLOCKED_V4`, `BLOCKED_V6` | [flat tables](flat) of sources | the daemon; hits by the program |
 //! | `BLOCKED_BESIDE` | [`Source`](source::Source) → [`Block`](records::Block) | the daemon; hits by the program |
+//! | `BLOCKED_NETS` | [two bits](networks) for each IPv4 /24 | the daemon |
+//! | `BLOCKED_NETS_24` | flat table of IPv4 /24s, by their first address | the daemon; hits by the program |
+//! | `BLOCKED_NETS_V4` | 4 bytes and their length → [`Block`](records::Block) | the daemon; hits by the program |
+//! | `BLOCKED_NETS_V6` | [`NetworkKey`](records::NetworkKey) → [`Block`](records::Block) | the daemon; hits by the program |
 //! | `ALLOWLIST` | [`NetworkKey`](records::NetworkKey) → end in [ticks](time::Ticks) | the daemon |
 //! | `KNOWN_V4`, `KNOWN_V6` | flat tables of sources | the daemon |
 //! | `KNOWN_BESIDE` | `Source` → [`KnownGood`](records::KnownGood) | the daemon |
@@ -23,6 +27,7 @@
 pub mod budget;
 pub mod flat;
 pub mod names;
+pub mod networks;
 pub mod packet;
 #[cfg(feature = "user")]
 mod pod;

@@ -13,6 +13,14 @@ pub const BLOCKED_V4: &str = "BLOCKED_V4";
 pub const BLOCKED_V6: &str = "BLOCKED_V6";
 /// Banned sources that their tables have no room for where they belong.
 pub const BLOCKED_BESIDE: &str = "BLOCKED_BESIDE";
+/// What is banned of each IPv4 /24: [two bits](crate::networks).
+pub const BLOCKED_NETS: &str = "BLOCKED_NETS";
+/// Banned IPv4 networks of length 24, a flat table.
+pub const BLOCKED_NETS_24: &str = "BLOCKED_NETS_24";
+/// All other banned IPv4 networks.
+pub const BLOCKED_NETS_V4: &str = "BLOCKED_NETS_V4";
+/// Banned IPv6 networks.
+pub const BLOCKED_NETS_V6: &str = "BLOCKED_NETS_V6";
 /// Networks that are never dropped.
 pub const ALLOWLIST: &str = "ALLOWLIST";
 /// Known-good IPv4 sources, a flat table.
@@ -46,6 +54,8 @@ pub const KNOWN_V6_SHAPE: &str = "KNOWN_V6_SHAPE";
 pub const SYN_BUDGET_SHAPE: &str = "SYN_BUDGET_SHAPE";
 /// Global: the [rate](crate::budget::Rate) of new sessions.
 pub const SYN_RATE: &str = "SYN_RATE";
+/// Global: the shape of `BLOCKED_NETS_24`.
+pub const BLOCKED_NETS_24_SHAPE: &str = "BLOCKED_NETS_24_SHAPE";
 /// Global: 1 if nothing is dropped.
 pub const DRY_RUN: &str = "DRY_RUN";
 
@@ -59,6 +69,10 @@ mod tests {
             BLOCKED_V4,
             BLOCKED_V6,
             BLOCKED_BESIDE,
+            BLOCKED_NETS,
+            BLOCKED_NETS_24,
+            BLOCKED_NETS_V4,
+            BLOCKED_NETS_V6,
             ALLOWLIST,
             KNOWN_V4,
             KNOWN_V6,

@@ -6,7 +6,8 @@ use crate::flat::{OVERLAPS, SHARED};
 use crate::source::{Source, SourceMask};
 use crate::time::Ticks;
 
-/// Value of `BLOCKED_BESIDE`, and what an entry of the flat tables says: a source's block.
+/// Value of `BLOCKED_BESIDE` and the tries of banned networks, and what an entry of the flat tables says: the block of a
+/// source or of a network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Pod, Zeroable)]
 #[repr(C)]
 pub struct Block {
@@ -59,7 +60,7 @@ impl KnownGood {
     }
 }
 
-/// Key of `ALLOWLIST`, as the kernel's LPM trie wants it (`struct bpf_lpm_trie_key_u8`).
+/// Key of `ALLOWLIST` and `BLOCKED_NETS_V6`, as the kernel's LPM trie wants it (`struct bpf_lpm_trie_key_u8`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub struct NetworkKey {
@@ -105,8 +106,8 @@ pub struct Settings {
     pub base: u64,
     /// [`crate::ABI`] of the program that made the maps.
     pub abi: u32,
-    /// [`Settings::BLOCKLIST`], [`Settings::ALLOWLIST`], [`Settings::KNOWN_GOOD`]: the maps that may hold an entry;
-    /// another one is not asked.
+    /// [`Settings::BLOCKLIST`], [`Settings::ALLOWLIST`], [`Settings::NETWORKS_V4`], [`Settings::NETWORKS_V6`],
+    /// [`Settings::KNOWN_GOOD`]: the maps that may hold an entry; another one is not asked.
     pub in_use: u32,
     /// Until when the daemon vouches for what it wrote, in [ticks](crate::time::Ticks): it puts this off again and
     /// again. Limits act no longer than this, and so long no entry of a flat table stands whose end has passed.
@@ -125,6 +126,10 @@ impl Settings {
     pub const BLOCKLIST: u32 = 1;
     /// `ALLOWLIST` may hold an entry.
     pub const ALLOWLIST: u32 = 2;
+    /// An IPv4 network may be banned.
+    pub const NETWORKS_V4: u32 = 4;
+    /// An IPv6 network may be banned.
+    pub const NETWORKS_V6: u32 = 8;
     /// The tables of known-good sources may hold an entry.
     pub const KNOWN_GOOD: u32 = 16;
 

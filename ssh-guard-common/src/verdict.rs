@@ -10,16 +10,24 @@ pub enum Verdict {
     Allowed = 1,
     /// The source is in the blocklist: the packet is dropped.
     Blocked = 2,
+    /// The address is in a banned network: the packet is dropped.
+    BlockedNetwork = 3,
     /// The source asks for new sessions too often: the packet is dropped.
-    RateLimited = 3,
+    RateLimited = 4,
     /// The server has more unauthenticated sessions than it should, and the source is not known-good: the packet is dropped.
-    FloodLimited = 4,
+    FloodLimited = 5,
 }
 
 impl Verdict {
     /// Every verdict, in the order of the numbers.
-    pub const ALL: [Self; 5] =
-        [Self::Passed, Self::Allowed, Self::Blocked, Self::RateLimited, Self::FloodLimited];
+    pub const ALL: [Self; 6] = [
+        Self::Passed,
+        Self::Allowed,
+        Self::Blocked,
+        Self::BlockedNetwork,
+        Self::RateLimited,
+        Self::FloodLimited,
+    ];
 
     /// The word for it, in metrics and in JSON.
     #[must_use]
@@ -28,6 +36,7 @@ impl Verdict {
             Self::Passed => "passed",
             Self::Allowed => "allowed",
             Self::Blocked => "blocked",
+            Self::BlockedNetwork => "blocked_network",
             Self::RateLimited => "rate_limited",
             Self::FloodLimited => "flood_limited",
         }
@@ -39,7 +48,7 @@ impl Verdict {
     pub const fn drops(self) -> bool {
         match self {
             Self::Passed | Self::Allowed => false,
-            Self::Blocked | Self::RateLimited | Self::FloodLimited => true,
+            Self::Blocked | Self::BlockedNetwork | Self::RateLimited | Self::FloodLimited => true,
         }
     }
 }

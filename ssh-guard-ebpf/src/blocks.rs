@@ -25,6 +25,15 @@ pub struct Standing {
     now: Ticks,
 }
 
+impl Standing {
+    /// In no table but here.
+    #[inline(always)]
+    pub fn beside(table: &'static Table, block: *mut Block, now: Ticks) -> Self {
+        let nowhere = At { cell: 0, word: 0 };
+        Self { table, last_hit: nowhere, hits: nowhere, beside: block, seen: true, now }
+    }
+}
+
 /// Looks a source up in its table, and beside it. In a flood and while the daemon vouches for what stands there, a
 /// tag is enough: one line of memory is touched then, and not three.
 #[inline(always)]
@@ -35,9 +44,7 @@ pub fn look<F: Family>(
     lease: Ticks,
     now: Ticks,
 ) -> Option<(Block, Standing)> {
-    let nowhere = At { cell: 0, word: 0 };
-    let nothing =
-        Standing { table, last_hit: nowhere, hits: nowhere, beside: ptr::null_mut(), seen: true, now };
+    let nothing = Standing::beside(table, ptr::null_mut(), now);
     if !is_over(lease, now) && is_flooded(now) && stands::<F>(&Lines(table), shape, source) {
         return Some((Block::default(), Standing { seen: false, ..nothing }));
     }

@@ -58,6 +58,8 @@ pub trait Tables {
     fn blocked(&self, source: Source) -> Option<(Block, Self::Place)>;
     /// Whether the address is in the allowlist, and its entry in force.
     fn allowed(&self, address: Source) -> bool;
+    /// The block of the narrowest banned network around the address, if it is in force, and where it stands.
+    fn blocked_network(&self, address: Source) -> Option<(Block, Self::Place)>;
     /// Whether the address is excepted from blocks that are flagged: by the allowlist, or because it is one that is
     /// never banned.
     fn excepted(&self, address: Source) -> bool;
@@ -106,6 +108,11 @@ fn judge_one<T: Tables>(
     }
     let verdict = if tables.allowed(address) {
         Verdict::Allowed
+    } else if let Some((block, place)) = tables.blocked_network(address)
+        && !(block.overlaps() && tables.excepted(address))
+        && tables.known_good(source).is_none()
+    {
+        return (Verdict::BlockedNetwork, Some((block, place)));
     } else if kind == Kind::Opening && tables.leased() {
         limited(source, tables)
     } else {
@@ -150,6 +157,8 @@ mod tests {
     struct Fake {
         blocked: Vec<(Source, u32)>,
         allowed: Vec<Source>,
+        /// A banned network, as the addresses in it and the flag.
+        blocked_network: Vec<(Source, u32)>,
         excepted: Vec<Source>,
         known_good: Vec<(Source, u32)>,
         /// No daemon answers for the limits.
@@ -171,6 +180,11 @@ mod tests {
 
         fn allowed(&self, address: Source) -> bool {
             self.allowed.contains(&address)
+        }
+
+        fn blocked_network(&self, address: Source) -> Option<(Block, ())> {
+            let (_, flags) = self.blocked_network.iter().find(|(blocked, _)| *blocked == address)?;
+            Some((Block { end: *flags, ..Block::default() }, ()))
         }
 
         fn excepted(&self, address: Source) -> bool {
@@ -362,6 +376,61 @@ mod tests {
         };
         assert_eq!(verdict(syn("2001:db8:0:1::1"), &tables), Verdict::Passed);
         assert_eq!(verdict(syn("2001:db8:0:1::b"), &tables), Verdict::Blocked);
+    }
+
+    #[test]
+    fn an_address_in_a_banned_network_is_dropped_and_not_counted_among_those_let_through() {
+        let tables = Fake { blocked_network: vec![(source("2001:db8:0:1::a"), 0)], ..Fake::default() };
+        assert_eq!(verdict(syn("2001:db8:0:1::a"), &tables), Verdict::BlockedNetwork);
+        assert_eq!(verdict(fragment("2001:db8:0:1::a", true), &tables), Verdict::BlockedNetwork);
+        assert!(tables.counted.borrow().is_empty());
+        assert_eq!(verdict(syn("2001:db8:0:1::b"), &tables), Verdict::Passed, "the address is not masked");
+    }
+
+    #[test]
+    fn a_source_that_is_banned_itself_is_blocked_as_such_in_a_banned_network_too() {
+        let address = source("203.0.113.7");
+        let tables =
+            Fake { blocked: vec![(address, 0)], blocked_network: vec![(address, 0)], ..Fake::default() };
+        assert_eq!(verdict(syn("203.0.113.7"), &tables), Verdict::Blocked);
+    }
+
+    #[test]
+    fn a_known_good_source_stays_reachable_in_a_banned_network_shared_or_not() {
+        let addresses = ["203.0.113.7", "203.0.113.8", "203.0.113.9"].map(source);
+        let tables = Fake {
+            blocked_network: addresses.map(|address| (address, 0)).to_vec(),
+            known_good: vec![(addresses[0], 9), (addresses[1], 9 | SHARED)],
+            ..Fake::default()
+        };
+        let verdicts = addresses.map(|address| verdict(syn(&address.to_string()), &tables));
+        assert_eq!(verdicts, [Verdict::Passed, Verdict::Passed, Verdict::BlockedNetwork]);
+        let limiting = Fake { over_rate: true, ..tables };
+        let verdicts = addresses.map(|address| verdict(syn(&address.to_string()), &limiting));
+        assert_eq!(verdicts, [Verdict::Passed, Verdict::RateLimited, Verdict::BlockedNetwork]);
+    }
+
+    #[test]
+    fn an_allowed_address_passes_in_a_banned_network_flagged_or_not() {
+        let tables = Fake {
+            allowed: vec![source("203.0.113.7"), source("203.0.113.8")],
+            blocked_network: vec![(source("203.0.113.7"), 0), (source("203.0.113.8"), OVERLAPS)],
+            ..Fake::default()
+        };
+        assert_eq!(verdict(syn("203.0.113.7"), &tables), Verdict::Allowed);
+        assert_eq!(verdict(syn("203.0.113.8"), &tables), Verdict::Allowed);
+    }
+
+    #[test]
+    fn an_address_that_is_never_banned_is_excepted_from_a_banned_network_that_is_flagged() {
+        let [own, other] = ["203.0.113.1", "203.0.113.7"].map(source);
+        let tables = Fake {
+            blocked_network: vec![(own, OVERLAPS), (other, OVERLAPS)],
+            excepted: vec![own],
+            ..Fake::default()
+        };
+        assert_eq!(verdict(syn("203.0.113.1"), &tables), Verdict::Passed);
+        assert_eq!(verdict(syn("203.0.113.7"), &tables), Verdict::BlockedNetwork);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use ssh_guard_common::verdict::Verdict;
 use crate::blocks::{Standing, look};
 use crate::flat::Table;
 use crate::judge::Tables;
-use crate::{atomic, budget, clock, known, settings};
+use crate::{atomic, budget, clock, known, networks, settings};
 
 /// Flat tables: written by the daemon through its own mapping of the memory, but for hits.
 #[btf_map]
@@ -81,6 +81,11 @@ impl Tables for Kernel {
     #[inline(always)]
     fn allowed(&self, address: Source) -> bool {
         settings(Settings::ALLOWLIST).is_some_and(|settings| listed(address, settings))
+    }
+
+    #[inline(always)]
+    fn blocked_network(&self, address: Source) -> Option<(Block, Standing)> {
+        networks::blocked_network(address)
     }
 
     #[inline(always)]

@@ -18,6 +18,8 @@ static BLOCKED_V4_SHAPE: Shape = Shape { seed: [0; 4], buckets: 1, reserved: 0 }
 #[unsafe(no_mangle)]
 static BLOCKED_V6_SHAPE: Shape = Shape { seed: [0; 4], buckets: 1, reserved: 0 };
 #[unsafe(no_mangle)]
+static BLOCKED_NETS_24_SHAPE: Shape = Shape { seed: [0; 4], buckets: 1, reserved: 0 };
+#[unsafe(no_mangle)]
 static KNOWN_V4_SHAPE: Shape = Shape { seed: [0; 4], buckets: 1, reserved: 0 };
 #[unsafe(no_mangle)]
 static KNOWN_V6_SHAPE: Shape = Shape { seed: [0; 4], buckets: 1, reserved: 0 };
@@ -58,6 +60,11 @@ pub fn blocked_v4() -> Shape {
 #[inline(always)]
 pub fn blocked_v6() -> Shape {
     shape(&BLOCKED_V6_SHAPE)
+}
+
+#[inline(always)]
+pub fn blocked_nets_24() -> Shape {
+    shape(&BLOCKED_NETS_24_SHAPE)
 }
 
 #[inline(always)]

@@ -101,6 +101,7 @@ pub struct Input {
 #[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
 pub struct Limits {
     pub blocklist: i64,
+    pub networks: i64,
     pub sources: i64,
     pub new_sessions_per_minute: i64,
     pub line_bytes: i64,
@@ -211,7 +212,13 @@ impl Default for Input {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { blocklist: 262_144, sources: 131_072, new_sessions_per_minute: 120, line_bytes: 8_192 }
+        Self {
+            blocklist: 262_144,
+            networks: 65_536,
+            sources: 131_072,
+            new_sessions_per_minute: 120,
+            line_bytes: 8_192,
+        }
     }
 }
 

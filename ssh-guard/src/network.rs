@@ -54,6 +54,14 @@ impl Network {
         Self::new(self.first, prefix.min(self.prefix))
     }
 
+    /// The narrowest network that holds this one and `other`, which is one of the same family.
+    #[must_use]
+    pub fn joined(&self, other: &Self) -> Self {
+        let alike = (bits(self.first) ^ bits(other.first)).leading_zeros();
+        let alike = u8::try_from(alike).unwrap_or(128) - offset(self.is_v4());
+        self.widened(alike.min(other.prefix))
+    }
+
     /// Whether every address of `other` is in it. No IPv6 network contains an IPv4 address.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
@@ -154,6 +162,18 @@ mod tests {
         assert_eq!(network("::ffff:203.0.113.0/120"), network("203.0.113.0/24"));
         assert_eq!(network("64:ff9b::203.0.113.0/120"), network("203.0.113.0/24"));
         assert_eq!(network("64:ff9b::/64").to_string(), "64:ff9b::/64");
+    }
+
+    #[test]
+    fn two_networks_are_joined_by_the_narrowest_one_around_both() {
+        let joined = |one: &str, other: &str| network(one).joined(&network(other)).to_string();
+        assert_eq!(joined("203.0.112.0/24", "203.0.113.7/32"), "203.0.112.0/23");
+        assert_eq!(joined("203.0.112.0/20", "203.0.113.7/32"), "203.0.112.0/20");
+        assert_eq!(joined("203.0.113.7/32", "203.0.112.0/20"), "203.0.112.0/20");
+        assert_eq!(joined("203.0.113.7/32", "203.0.113.7/32"), "203.0.113.7/32");
+        assert_eq!(joined("1.0.0.0/8", "203.0.113.7/32"), "0.0.0.0/0");
+        assert_eq!(joined("2001:db8::/48", "2001:db8:1::/48"), "2001:db8::/47");
+        assert_eq!(joined("::/0", "ff00::/8"), "::/0");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use aya::TestRunOptions;
 use aya::programs::{TestRun as _, Xdp};
-use ssh_guard::kernel::{Capacities, Loaded, Programs as Load, load};
+use ssh_guard::kernel::{Capacities, Loaded, Networks, Programs as Load, load};
+use ssh_guard::network::Network;
 use ssh_guard_common::names;
 use ssh_guard_common::records::{Settings, VerdictCount};
 use ssh_guard_common::source::{Source, SourceMask};
@@ -39,7 +40,8 @@ impl Which {
 }
 
 /// Few, so that tests can fill what they want full.
-const CAPACITIES: Capacities = Capacities { blocklist: 64, allowlist: 64, known_good: 64, sources: 1024 };
+const CAPACITIES: Capacities =
+    Capacities { blocklist: 64, networks: 64, allowlist: 64, known_good: 64, sources: 1024 };
 
 impl Programs {
     /// Loads the programs: port 22, whole IPv4 addresses and /64.
@@ -98,13 +100,23 @@ impl Programs {
         self.loaded.blocklist.block(source_of(source), until, overlaps).expect("the source is blocked");
     }
 
+    /// Blocks a network.
+    ///
+    /// # Panics
+    /// When it is no network, or the kernel refuses it.
+    pub fn block_network(&mut self, network: &str, until: Ticks, overlaps: bool) {
+        let network = network_of(network);
+        self.loaded.settings.put_to_use(Networks::flag_of(network), true).expect("the maps are put to use");
+        self.loaded.networks.block(network, until, overlaps).expect("the network is blocked");
+    }
+
     /// Allows an address.
     ///
     /// # Panics
     /// When the kernel refuses it.
     pub fn allow_until(&mut self, address: &str, until: Ticks) {
         let address = source_of(address);
-        let network = ssh_guard::network::Network::new(address, if address.is_v4() { 32 } else { 128 });
+        let network = Network::new(address, 128);
         self.loaded.settings.put_to_use(Settings::ALLOWLIST, true).expect("the map is put to use");
         self.loaded.allowlist.allow(network, until).expect("the address is allowed");
     }
@@ -175,6 +187,17 @@ impl Default for Programs {
 pub fn source_of(address: &str) -> Source {
     let address: std::net::IpAddr = address.parse().unwrap_or_else(|_| panic!("'{address}' is no address"));
     address.into()
+}
+
+/// Reads a network.
+///
+/// # Panics
+/// When it is none.
+#[must_use]
+pub fn network_of(network: &str) -> Network {
+    let (address, prefix) = network.split_once('/').unwrap_or_else(|| panic!("'{network}' has no length"));
+    let prefix = prefix.parse().unwrap_or_else(|_| panic!("'{network}' has no length"));
+    Network::new(source_of(address), prefix)
 }
 
 fn xdp(loaded: &mut Loaded, which: Which) -> &mut Xdp {

@@ -349,6 +349,10 @@ impl judge::Tables for Tables {
         false
     }
 
+    fn blocked_network(&self, _address: Source) -> Option<(Block, ())> {
+        None
+    }
+
     fn excepted(&self, _address: Source) -> bool {
         false
     }

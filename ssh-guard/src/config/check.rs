@@ -166,6 +166,7 @@ impl Check<'_, '_> {
 
     fn limits(&mut self, limits: &Limits) -> Option<LimitSettings> {
         let blocklist: Option<u32> = self.whole("limits.blocklist", limits.blocklist, 1_024..=4_194_304);
+        let networks: Option<u32> = self.whole("limits.networks", limits.networks, 1_024..=1_048_576);
         let sources: Option<u32> = self.whole("limits.sources", limits.sources, 1_024..=4_194_304);
         // A hundred times a second is as often as the slowest of the kernel's clocks ticks.
         let new_sessions =
@@ -173,6 +174,7 @@ impl Check<'_, '_> {
         let line_bytes: Option<usize> = self.whole("limits.line-bytes", limits.line_bytes, 1_024..=65_536);
         Some(LimitSettings {
             blocklist: blocklist?.try_into().ok()?,
+            networks: networks?.try_into().ok()?,
             sources: sources?.try_into().ok()?,
             new_sessions_per_minute: new_sessions?,
             line_bytes: line_bytes?.try_into().ok()?,

@@ -29,7 +29,7 @@ pub enum Shape {
 }
 
 /// Every key there is.
-pub const KEYS: [Key; 37] = [
+pub const KEYS: [Key; 38] = [
     key("guard.interfaces", Shape::Texts, r#"["auto"], or the different names of interfaces"#),
     key("guard.ports", Shape::Wholes, "1 to 16 different ports from 1 to 65535"),
     key("guard.mode", Shape::Text, r#""native" or "generic""#),
@@ -61,6 +61,7 @@ pub const KEYS: [Key; 37] = [
     key("input.parser", Shape::Text, r#""openssh""#),
     key("input.bare", Shape::Switch, "true or false"),
     key("limits.blocklist", Shape::Whole, "a whole number from 1024 to 4194304"),
+    key("limits.networks", Shape::Whole, "a whole number from 1024 to 1048576"),
     key("limits.sources", Shape::Whole, "a whole number from 1024 to 4194304"),
     key("limits.new-sessions-per-minute", Shape::Whole, "a whole number from 0 to 6000"),
     key("limits.line-bytes", Shape::Whole, "a whole number from 1024 to 65536"),
@@ -166,7 +167,7 @@ mod tests {
         }
         assert_eq!(
             suggest("limits", "zzz"),
-            "the keys of 'limits' are blocklist, sources, new-sessions-per-minute, line-bytes"
+            "the keys of 'limits' are blocklist, networks, sources, new-sessions-per-minute, line-bytes"
         );
         assert_eq!(
             suggest("", "zzz"),

@@ -112,8 +112,10 @@ pub enum InputKind {
 /// How much is kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LimitSettings {
-    /// The bans that are in force at once, 1,024 to 4,194,304.
+    /// The bans of sources that are in force at once, 1,024 to 4,194,304.
     pub blocklist: NonZeroU32,
+    /// The networks that are banned at once, 1,024 to 1,048,576.
+    pub networks: NonZeroU32,
     /// The sources that are remembered at once, 1,024 to 4,194,304.
     pub sources: NonZeroU32,
     /// The sessions that a source may ask for in a minute, all of them at once if need be, up to 6,000; 0 for no limit.

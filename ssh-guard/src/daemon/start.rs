@@ -156,6 +156,7 @@ pub(crate) fn programs(settings: &Settings) -> Programs {
         new_sessions_per_minute: settings.limits.new_sessions_per_minute,
         capacities: Capacities {
             blocklist,
+            networks: settings.limits.networks.get(),
             allowlist: ALLOWLIST_CAPACITY,
             known_good: KNOWN_GOOD_CAPACITY,
             sources: settings.limits.sources.get(),

@@ -10,6 +10,7 @@ use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::errno::Errno;
 use ssh_guard_common::budget::{self, Rate};
 use ssh_guard_common::flat::{Family as _, SLOTS, Shape, V4, V6};
+use ssh_guard_common::networks::CELLS;
 use ssh_guard_common::source::SourceMask;
 use ssh_guard_common::{MAX_PORTS, names};
 use tracing::{debug, info};
@@ -17,7 +18,9 @@ use tracing::{debug, info};
 use super::clock::tick_rate;
 use super::object::OBJECT;
 use super::tables::{self, Shapes};
-use super::{Allowlist, Blocklist, Earlier, KernelClock, KnownGood, Sampler, SettingsMap, errno};
+use super::{
+    Allowlist, Blocklist, Earlier, KernelClock, KnownGood, Networks, Sampler, SettingsMap, errno, networks,
+};
 use crate::fault::{Exit, Fault};
 
 /// What the programs know from the moment they are loaded, until another one is loaded in their place.
@@ -40,6 +43,8 @@ pub struct Programs {
 pub struct Capacities {
     /// Blocked sources.
     pub blocklist: u32,
+    /// Banned networks.
+    pub networks: u32,
     /// Networks in the allowlist.
     pub allowlist: u32,
     /// Sources that are known-good.
@@ -60,6 +65,8 @@ pub struct Loaded {
     pub(super) maps: Vec<(&'static str, Map)>,
     /// Blocks and unblocks sources.
     pub blocklist: Blocklist,
+    /// Blocks and unblocks networks.
+    pub networks: Networks,
     /// Says which networks are never dropped.
     pub allowlist: Allowlist,
     /// Says which sources are known-good.
@@ -105,12 +112,14 @@ pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loade
     let blocked = shapes(capacities.blocklist);
     let known = shapes(capacities.known_good);
     let budgets = shape(budget::groups_for(capacities.sources));
+    let shape_24 = shape(buckets_for(capacities.networks as usize));
     let mut ebpf = EbpfLoader::new()
         .override_global(names::PORTS, &slots, true)
         .override_global(names::SOURCE_MASK, mask, true)
         .override_global(names::DRY_RUN, &dry_run, true)
         .override_global(names::BLOCKED_V4_SHAPE, &blocked.v4, true)
         .override_global(names::BLOCKED_V6_SHAPE, &blocked.v6, true)
+        .override_global(names::BLOCKED_NETS_24_SHAPE, &shape_24, true)
         .override_global(names::KNOWN_V4_SHAPE, &known.v4, true)
         .override_global(names::KNOWN_V6_SHAPE, &known.v6, true)
         .override_global(names::SYN_BUDGET_SHAPE, &budgets, true)
@@ -118,6 +127,10 @@ pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loade
         .map_max_entries(names::BLOCKED_V4, blocked.v4.cells::<V4>())
         .map_max_entries(names::BLOCKED_V6, blocked.v6.cells::<V6>())
         .map_max_entries(names::BLOCKED_BESIDE, beside(capacities.blocklist))
+        .map_max_entries(names::BLOCKED_NETS, CELLS)
+        .map_max_entries(names::BLOCKED_NETS_24, shape_24.cells::<V4>())
+        .map_max_entries(names::BLOCKED_NETS_V4, trie_for(capacities.networks))
+        .map_max_entries(names::BLOCKED_NETS_V6, trie_for(capacities.networks))
         .map_max_entries(names::ALLOWLIST, capacities.allowlist)
         .map_max_entries(names::KNOWN_V4, known.v4.cells::<V4>())
         .map_max_entries(names::KNOWN_V6, known.v6.cells::<V6>())
@@ -148,6 +161,13 @@ pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loade
     };
     let known_good = KnownGood::new(known_in, known)?;
     let budget = take(&mut ebpf, names::SYN_BUDGET, &mut maps)?;
+    let banned = networks::Maps {
+        states: take(&mut ebpf, names::BLOCKED_NETS, &mut maps)?,
+        table: take(&mut ebpf, names::BLOCKED_NETS_24, &mut maps)?,
+        trie_v4: take(&mut ebpf, names::BLOCKED_NETS_V4, &mut maps)?,
+        trie_v6: take(&mut ebpf, names::BLOCKED_NETS_V6, &mut maps)?,
+    };
+    let networks = Networks::new(banned, shape_24, capacities.networks)?;
     let allowlist = Allowlist::new(take(&mut ebpf, names::ALLOWLIST, &mut maps)?)?;
     let settings = SettingsMap::new(take(&mut ebpf, names::SETTINGS, &mut maps)?, &clock, *mask)?;
     let (program, program_id) = load_newest(&mut ebpf)?;
@@ -157,6 +177,7 @@ pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loade
         program_id,
         maps,
         blocklist,
+        networks,
         allowlist,
         known_good,
         settings,
@@ -210,6 +231,12 @@ fn beside(entries: u32) -> u32 {
 fn shapes(entries: u32) -> Shapes {
     let buckets = buckets_for(entries as usize);
     Shapes { v4: shape(buckets), v6: shape(buckets) }
+}
+
+/// Entries of a trie for so many. It takes memory for those that are there only, and before Linux 6.13 a full one refuses
+/// to change an entry.
+fn trie_for(networks: u32) -> u32 {
+    networks + 1
 }
 
 /// A shape with a seed that nobody knows.
@@ -275,7 +302,7 @@ fn refused(error: &EbpfError) -> Fault {
         }
         Some(Errno::ENOMEM | Errno::E2BIG) => {
             Fault::new(Exit::Failure, "cannot load BPF programs: the maps do not fit into memory")
-                .hint("lower 'limits.blocklist' and 'limits.sources'")
+                .hint("lower 'limits.blocklist', 'limits.networks' and 'limits.sources'")
         }
         _ => {
             let cause = error.source().map(ToString::to_string).unwrap_or_default();

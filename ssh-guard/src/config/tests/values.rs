@@ -13,7 +13,7 @@ fn every_value_arrives_as_what_it_means() {
     let settings = understood(
         r#"
         allow.sources = ["203.0.113.7", "::ffff:203.0.113.7", "10.0.0.0/8"]
-        limits = { blocklist = 1024, sources = 4_194_304, new-sessions-per-minute = 6000, line-bytes = 0x400 }
+        limits = { blocklist = 1024, networks = 1_048_576, sources = 4_194_304, new-sessions-per-minute = 6000, line-bytes = 0x400 }
         observe.listen = "[::1]:0"
         control = { socket = "/run/x", group = "adm" }
         [guard]
@@ -53,11 +53,12 @@ fn every_value_arrives_as_what_it_means() {
     assert_eq!(
         (
             limits.blocklist.get(),
+            limits.networks.get(),
             limits.sources.get(),
             limits.new_sessions_per_minute,
             limits.line_bytes.get()
         ),
-        (1_024, 4_194_304, 6_000, 1_024)
+        (1_024, 1_048_576, 4_194_304, 6_000, 1_024)
     );
     assert_eq!(settings.listen.to_string(), "[::1]:0");
     assert_eq!((settings.control.socket, settings.control.group.as_str()), (PathBuf::from("/run/x"), "adm"));

@@ -27,6 +27,8 @@ fn a_value_that_its_key_does_not_allow_is_refused_with_what_is_allowed() {
         ("policy.weights.pre-auth", "1000.5"),
         ("policy.weights.other", "nan"),
         ("limits.blocklist", "1023"),
+        ("limits.networks", "1023"),
+        ("limits.networks", "1048577"),
         ("limits.sources", "4194305"),
         ("limits.new-sessions-per-minute", "-1"),
         ("limits.new-sessions-per-minute", "6001"),
