@@ -1,4 +1,5 @@
-//! XDP: one reading, one verdict, one action.
+//! XDP: one reading, one verdict, one action. Each program is inlined into its entry point: a call could not be given the
+//! frame's end.
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::macros::xdp;
@@ -12,11 +13,13 @@ use crate::maps::{self, Kernel};
 use crate::settings::{self, GuardedPorts};
 
 #[xdp]
+#[inline(always)]
 pub fn ssh_guard(ctx: XdpContext) -> u32 {
     guard(&Frame::new(&ctx), || first_buffer(&ctx))
 }
 
 #[xdp(frags)]
+#[inline(always)]
 pub fn ssh_guard_frags(ctx: XdpContext) -> u32 {
     guard(&Frame::new(&ctx), || match first_buffer(&ctx) {
         // A call costs as much as a lookup.
