@@ -41,6 +41,39 @@ impl Evidence {
         Some(Self { address, kind })
     }
 
+    /// The same in numbers, with the packet's bytes and whether it is allowed: a function that the verifier goes through by
+    /// itself takes nothing else.
+    #[cfg_attr(
+        not(target_arch = "bpf"),
+        expect(dead_code, reason = "only programs have calls that take numbers alone")
+    )]
+    #[inline(always)]
+    pub fn pack(self, bytes: u64, allowed: bool) -> [u64; 3] {
+        let [a, b, c, d] = self.address.words().map(u64::from);
+        let kind = match self.kind {
+            Kind::Opening => 0,
+            Kind::Going { speaks: false } => 1,
+            Kind::Going { speaks: true } => 2,
+            Kind::LaterFragment => 3,
+        };
+        [a << 32 | b, c << 32 | d, bytes << 3 | u64::from(allowed) << 2 | kind]
+    }
+
+    /// What [`Evidence::pack`] made numbers of.
+    #[cfg_attr(not(target_arch = "bpf"), expect(dead_code, reason = "as above"))]
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "halves of the numbers are meant")]
+    pub fn unpack([ab, cd, rest]: [u64; 3]) -> (Self, u64, bool) {
+        let words = [(ab >> 32) as u32, ab as u32, (cd >> 32) as u32, cd as u32];
+        let kind = match rest & 3 {
+            0 => Kind::Opening,
+            1 => Kind::Going { speaks: false },
+            2 => Kind::Going { speaks: true },
+            _ => Kind::LaterFragment,
+        };
+        (Self { address: Source::from_words(words), kind }, rest >> 3, rest & 4 != 0)
+    }
+
     /// The same, if the address is an IPv4 one, which the compiler then knows.
     #[inline(always)]
     fn only_v4(self) -> Option<Self> {
@@ -50,10 +83,12 @@ impl Evidence {
 }
 
 /// What the verdict looks things up in.
-pub trait Tables {
+pub trait Tables: Sized {
     /// Where a block stands.
     type Place;
 
+    /// How much of an address makes a source.
+    fn mask(&self) -> SourceMask;
     /// The source's block, if it is in force, and where it stands.
     fn blocked(&self, source: Source) -> Option<(Block, Self::Place)>;
     /// Whether the address is in the allowlist, and its entry in force.
@@ -73,56 +108,79 @@ pub trait Tables {
     fn known_good(&self, source: Source) -> Option<KnownGood>;
     /// Counts a packet of a session that is let through; the first that is counted of a source `speaks`.
     fn count(&self, source: Source, bytes: u64, speaks: bool);
+    /// Counts a packet that a block drops.
+    fn hit(&self, verdict: Verdict, bytes: u64, block: &Block, place: &Self::Place);
+
+    /// [`drops_network`], which the programs have in a function of its own.
+    fn drops_network(&self, evidence: Evidence, bytes: u64) -> bool {
+        drops_network(evidence, bytes, self)
+    }
+    /// [`go_on`], in the same way.
+    fn go_on(&self, evidence: Evidence, bytes: u64, allowed: bool) -> Verdict {
+        go_on(evidence, bytes, allowed, self)
+    }
 }
 
-/// Gives the verdict on a packet of `bytes` bytes, and, if a block was hit, where that stands and what it is.
+/// Gives the verdict on a packet of `bytes` bytes.
 #[inline(always)]
-pub fn judge<T: Tables>(
-    evidence: Evidence,
-    bytes: u64,
-    mask: &SourceMask,
-    tables: &T,
-) -> (Verdict, Option<(Block, T::Place)>) {
+pub fn judge<T: Tables>(evidence: Evidence, bytes: u64, tables: &T) -> Verdict {
     // Two copies of the same: in the one for IPv4 no word of an IPv6 address is masked, compared or kept.
-    match evidence.only_v4() {
-        Some(evidence) => judge_one(evidence, bytes, mask, tables),
-        None => judge_one(evidence, bytes, mask, tables),
+    let blocked = match evidence.only_v4() {
+        Some(evidence) => blocked(evidence, tables),
+        None => blocked(evidence, tables),
+    };
+    if let Some((block, place)) = blocked {
+        tables.hit(Verdict::Blocked, bytes, &block, &place);
+        return Verdict::Blocked;
     }
+    let allowed = tables.allowed(evidence.address);
+    if !allowed && tables.drops_network(evidence, bytes) {
+        return Verdict::BlockedNetwork;
+    }
+    tables.go_on(evidence, bytes, allowed)
 }
 
-/// The same, compiled once for each family.
+/// The source's block, if it drops the packet.
 #[inline(always)]
-fn judge_one<T: Tables>(
-    evidence: Evidence,
-    bytes: u64,
-    mask: &SourceMask,
-    tables: &T,
-) -> (Verdict, Option<(Block, T::Place)>) {
-    let Evidence { address, kind } = evidence;
-    let source = mask.apply(address);
-    if let Some((block, place)) = tables.blocked(source) {
-        // A block is only flagged where an address of the source is excepted and others are not.
-        if !block.overlaps() || !tables.excepted(address) {
-            return (Verdict::Blocked, Some((block, place)));
-        }
+fn blocked<T: Tables>(evidence: Evidence, tables: &T) -> Option<(Block, T::Place)> {
+    let address = evidence.address;
+    // A block is only flagged where an address of the source is excepted and others are not.
+    tables
+        .blocked(tables.mask().apply(address))
+        .filter(|(block, _)| !block.overlaps() || !tables.excepted(address))
+}
+
+/// Whether the block of a network drops the packet of a source that is neither blocked nor allowed; counts it then.
+#[inline(always)]
+pub fn drops_network<T: Tables>(evidence: Evidence, bytes: u64, tables: &T) -> bool {
+    let address = evidence.address;
+    let Some((block, place)) = tables.blocked_network(address) else { return false };
+    if block.overlaps() && tables.excepted(address) {
+        return false;
     }
-    let verdict = if tables.allowed(address) {
-        Verdict::Allowed
-    } else if let Some((block, place)) = tables.blocked_network(address)
-        && !(block.overlaps() && tables.excepted(address))
-        && tables.known_good(source).is_none()
-    {
-        return (Verdict::BlockedNetwork, Some((block, place)));
-    } else if kind == Kind::Opening && tables.leased() {
-        limited(source, tables)
-    } else {
-        Verdict::Passed
-    };
+    if tables.known_good(tables.mask().apply(address)).is_some() {
+        return false;
+    }
+    tables.hit(Verdict::BlockedNetwork, bytes, &block, &place);
+    true
+}
+
+/// Gives the verdict on a packet that no block drops, and counts it if it belongs to a session.
+#[inline(always)]
+pub fn go_on<T: Tables>(evidence: Evidence, bytes: u64, allowed: bool, tables: &T) -> Verdict {
+    let Evidence { address, kind } = evidence;
+    let source = tables.mask().apply(address);
     // A SYN is counted nowhere but in its budget: a flood from a million sources must not cost a million records.
     if let Kind::Going { speaks } = kind {
         tables.count(source, bytes, speaks);
     }
-    (verdict, None)
+    if allowed {
+        Verdict::Allowed
+    } else if kind == Kind::Opening && tables.leased() {
+        limited(source, tables)
+    } else {
+        Verdict::Passed
+    }
 }
 
 /// Gives the verdict on a packet that asks for a session, of a source that is neither blocked nor allowed.
@@ -168,6 +226,7 @@ mod tests {
         drawn: Cell<u32>,
         known_good_asked: Cell<u32>,
         counted: RefCell<Vec<(Source, u64, bool)>>,
+        hits: RefCell<Vec<(Verdict, u64)>>,
     }
 
     impl Tables for Fake {
@@ -213,6 +272,14 @@ mod tests {
         fn count(&self, source: Source, bytes: u64, speaks: bool) {
             self.counted.borrow_mut().push((source, bytes, speaks));
         }
+
+        fn mask(&self) -> SourceMask {
+            SourceMask::new(32, 64)
+        }
+
+        fn hit(&self, verdict: Verdict, bytes: u64, _block: &Block, (): &()) {
+            self.hits.borrow_mut().push((verdict, bytes));
+        }
     }
 
     fn source(address: &str) -> Source {
@@ -242,7 +309,10 @@ mod tests {
     }
 
     fn verdict(reading: Reading, tables: &Fake) -> Verdict {
-        judge(Evidence::from(reading).unwrap(), 60, &SourceMask::new(32, 64), tables).0
+        let verdict = judge(Evidence::from(reading).unwrap(), 60, tables);
+        let hit = matches!(verdict, Verdict::Blocked | Verdict::BlockedNetwork).then_some((verdict, 60));
+        assert_eq!(tables.hits.borrow_mut().drain(..).collect::<Vec<_>>(), Vec::from_iter(hit));
+        verdict
     }
 
     #[test]

@@ -22,6 +22,8 @@
 mod judge;
 
 #[cfg(target_arch = "bpf")]
+mod apart;
+#[cfg(target_arch = "bpf")]
 mod atomic;
 #[cfg(target_arch = "bpf")]
 mod blocks;

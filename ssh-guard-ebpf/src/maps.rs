@@ -9,14 +9,14 @@ use aya_ebpf::macros::btf_map;
 use ssh_guard_common::budget::Group;
 use ssh_guard_common::flat::{V4, V6};
 use ssh_guard_common::records::{Block, KnownGood, Settings, SourceRecord, VerdictCount};
-use ssh_guard_common::source::Source;
+use ssh_guard_common::source::{Source, SourceMask};
 use ssh_guard_common::time::{Ticks, is_over, ticks};
 use ssh_guard_common::verdict::Verdict;
 
 use crate::blocks::{Standing, look};
 use crate::flat::Table;
-use crate::judge::Tables;
-use crate::{atomic, budget, clock, known, networks, settings};
+use crate::judge::{Evidence, Tables};
+use crate::{apart, atomic, blocks, budget, clock, networks, settings};
 
 /// Flat tables: written by the daemon through its own mapping of the memory, but for hits.
 #[btf_map]
@@ -68,6 +68,11 @@ impl Tables for Kernel {
     type Place = Standing;
 
     #[inline(always)]
+    fn mask(&self) -> SourceMask {
+        settings::source_mask()
+    }
+
+    #[inline(always)]
     fn blocked(&self, source: Source) -> Option<(Block, Standing)> {
         let settings = settings(Settings::BLOCKLIST)?;
         let now = ticks(clock::jiffies(), settings.base);
@@ -117,7 +122,7 @@ impl Tables for Kernel {
 
     #[inline(always)]
     fn known_good(&self, source: Source) -> Option<KnownGood> {
-        known::known_good(source)
+        apart::known_good(source)
     }
 
     #[inline(always)]
@@ -139,7 +144,26 @@ impl Tables for Kernel {
             (&raw mut (*record).last_seen).write_volatile(now);
         }
     }
+
+    #[inline(always)]
+    fn hit(&self, verdict: Verdict, bytes: u64, block: &Block, place: &Standing) {
+        blocks::count(verdict, bytes, block, place);
+    }
+
+    #[inline(always)]
+    fn drops_network(&self, evidence: Evidence, bytes: u64) -> bool {
+        settings(0).is_some_and(|settings| settings.in_use & NETWORKS != 0)
+            && apart::drops_network(evidence, bytes)
+    }
+
+    #[inline(always)]
+    fn go_on(&self, evidence: Evidence, bytes: u64, allowed: bool) -> Verdict {
+        apart::go_on(evidence, bytes, allowed)
+    }
 }
+
+/// Whether any network is banned.
+const NETWORKS: u32 = Settings::NETWORKS_V4 | Settings::NETWORKS_V6;
 
 /// Whether the allowlist has the address, in force.
 #[inline(always)]

@@ -6,10 +6,9 @@ use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use ssh_guard_common::packet;
 
-use crate::blocks;
 use crate::frame::{Frame, LEAST_FIRST_BUFFER};
 use crate::judge::{Evidence, judge};
-use crate::maps::{self, Kernel};
+use crate::maps::Kernel;
 use crate::settings::{self, GuardedPorts};
 
 #[xdp]
@@ -35,18 +34,13 @@ fn first_buffer(ctx: &XdpContext) -> u64 {
     (ctx.data_end() - ctx.data()) as u64
 }
 
-/// Judges a frame and counts the verdict. What is not TCP to a guarded port passes uncounted, and by the shortest
-/// way: most packets of the machine take it.
+/// Judges a frame. What is not TCP to a guarded port passes uncounted, and by the shortest way: most packets of the machine
+/// take it.
 #[inline(always)]
 fn guard(frame: &Frame, length: impl FnOnce() -> u64) -> u32 {
     let Some(evidence) = Evidence::from(packet::read(frame, &GuardedPorts)) else {
         return XDP_PASS;
     };
-    let bytes = length();
-    let (verdict, hit) = judge(evidence, bytes, &settings::source_mask(), &Kernel);
-    match hit {
-        Some((block, standing)) => blocks::count(verdict, bytes, &block, &standing),
-        None => maps::tally(verdict, bytes),
-    }
+    let verdict = judge(evidence, length(), &Kernel);
     if verdict.drops() && !settings::dry_run() { XDP_DROP } else { XDP_PASS }
 }

@@ -41,7 +41,7 @@ impl Which {
 
 /// Few, so that tests can fill what they want full.
 const CAPACITIES: Capacities =
-    Capacities { blocklist: 64, networks: 64, allowlist: 64, known_good: 64, sources: 1024 };
+    Capacities { blocklist: 64, networks: 64, allowlist: 64, known_good: 64, sources: 65_536 };
 
 impl Programs {
     /// Loads the programs: port 22, whole IPv4 addresses and /64.
