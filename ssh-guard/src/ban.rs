@@ -11,7 +11,7 @@ use crate::network::Network;
 /// One ban.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ban {
-    /// The banned source.
+    /// The banned source, or the first address of the banned network.
     pub source: Source,
     /// How many bits of its address count, within its family.
     pub prefix: u8,
@@ -31,6 +31,19 @@ pub struct Ban {
     pub note: Option<String>,
     /// Who decided.
     pub by: By,
+    /// What it is of.
+    pub scope: Scope,
+    /// Whether the operator insisted on a network that holds addresses no client has, or that is very large.
+    pub forced: bool,
+}
+
+/// What a ban or an entry of a list is of. A network that is exactly a source is one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Scope {
+    /// A source.
+    Source,
+    /// A network.
+    Network,
 }
 
 /// What kind of rule led to a ban.
@@ -41,6 +54,8 @@ pub enum Reason {
     Threshold,
     /// An operator said so.
     Manual,
+    /// It is listed.
+    List,
 }
 
 /// Who decided on a ban.
@@ -60,6 +75,12 @@ impl Ban {
         Network::new(self.source, self.prefix)
     }
 
+    /// What it is of.
+    #[must_use]
+    pub fn entry(&self) -> (Network, Scope) {
+        (self.network(), self.scope)
+    }
+
     /// Whether its end has come.
     #[must_use]
     pub fn is_over(&self, now: Moment) -> bool {
@@ -67,9 +88,32 @@ impl Ban {
     }
 }
 
+impl Scope {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Source, Self::Network];
+
+    /// What many of them are called.
+    #[must_use]
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Source => "sources",
+            Self::Network => "networks",
+        }
+    }
+
+    /// The key of the configuration that says how many may be blocked.
+    #[must_use]
+    pub const fn limit(self) -> &'static str {
+        match self {
+            Self::Source => "limits.blocklist",
+            Self::Network => "limits.networks",
+        }
+    }
+}
+
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 2] = [Self::Threshold, Self::Manual];
+    pub const ALL: [Self; 3] = [Self::Threshold, Self::Manual, Self::List];
 
     /// The word for it, in metrics and JSON.
     #[must_use]
@@ -77,6 +121,7 @@ impl Reason {
         match self {
             Self::Threshold => "threshold",
             Self::Manual => "manual",
+            Self::List => "list",
         }
     }
 }

@@ -48,7 +48,7 @@ enum Verb {
     Bans(bans::Bans),
     /// What each source sent to guarded ports and was let through
     Sources(sources::Sources),
-    /// Ban addresses by hand
+    /// Ban addresses, networks or lists of them by hand
     Ban(ban::Ban),
     /// Lift bans, and clear the scores that led to them
     Unban(ban::Unban),

@@ -42,6 +42,7 @@ pub struct Config {
     pub guard: Guard,
     pub policy: Policy,
     pub allow: Allow,
+    pub block: Block,
     pub input: Vec<Input>,
     pub limits: Limits,
     pub observe: Observe,
@@ -80,6 +81,15 @@ pub struct Policy {
 #[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
 pub struct Allow {
     pub sources: Vec<String>,
+    pub files: Vec<String>,
+}
+
+/// The table `[block]`: what is always blocked.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
+pub struct Block {
+    pub networks: Vec<String>,
     pub files: Vec<String>,
 }
 
@@ -164,6 +174,7 @@ impl Default for Config {
             guard: Guard::default(),
             policy: Policy::default(),
             allow: Allow::default(),
+            block: Block::default(),
             input: vec![Input::default()],
             limits: Limits::default(),
             observe: Observe::default(),

@@ -3,9 +3,10 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /v1/status` | [`api::Status`] |
-//! | `GET /v1/bans?after=ADDR&limit=N` | [`api::Bans`], in the order of the addresses |
+//! | `GET /v1/bans?after=NET&limit=N` | [`api::Bans`], in the order of the addresses |
 //! | `GET /v1/sources?limit=N` | [`api::Sources`], the busiest first |
 //! | `POST /v1/ban` [`api::BanRequest`] | [`api::Done`] |
+//! | `POST /v1/list?name=FILE&seconds=N&reason=TEXT&force=B`, the list | [`api::Done`] |
 //! | `POST /v1/unban` [`api::UnbanRequest`] | [`api::Done`] |
 //! | `POST /v1/allow` [`api::AllowRequest`] | [`api::Done`] |
 //! | `POST /v1/disallow` [`api::DisallowRequest`] | [`api::Done`] |

@@ -14,6 +14,7 @@
 
 mod board;
 mod command;
+mod configured;
 mod guard;
 mod intake;
 mod sampler;
@@ -28,6 +29,7 @@ use tracing::{info, warn};
 
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
+pub(crate) use configured::read as read_lists;
 use start::Stages;
 pub(crate) use start::programs;
 

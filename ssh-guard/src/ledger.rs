@@ -8,24 +8,41 @@ mod tests;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use ssh_guard_common::source::Source;
-
-use crate::ban::{Ban, By};
+use crate::ban::{Ban, By, Scope};
 use crate::moment::Moment;
 use crate::network::Network;
 use ends::Ends;
 pub use plan::{Plan, Refused};
 
-/// The bans in force, bounded. A full ledger gives a new ban the place of the automatic ban that ends first; bans by
-/// hand are never displaced. About 250 bytes a ban.
+/// The bans in force, of sources and of networks, both bounded. Where there is no room, a new ban takes the place of the
+/// automatic ban of its scope that ends first; bans by hand are never displaced. About 250 bytes a ban.
 #[derive(Debug)]
 pub struct Ledger {
-    bans: BTreeMap<Source, Ban>,
+    bans: BTreeMap<Network, Ban>,
+    sources: Room,
+    networks: Room,
+    ipv4: usize,
+    displaced: u64,
+}
+
+/// How many may be blocked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capacity {
+    /// Sources.
+    pub sources: usize,
+    /// Networks.
+    pub networks: usize,
+}
+
+/// The room for bans of one scope, and who would have to leave it.
+#[derive(Debug)]
+struct Room {
     automatic: Ends,
     by_hand: Ends,
-    ipv4: usize,
+    bans: usize,
+    /// What lists take.
+    listed: usize,
     capacity: usize,
-    displaced: u64,
 }
 
 /// The bans whose end has come.
@@ -44,17 +61,32 @@ pub struct Counts {
     pub ipv4: usize,
     /// Of IPv6 sources.
     pub ipv6: usize,
+    /// Of networks.
+    pub networks: usize,
 }
 
 impl Ledger {
     /// The most bans that [`Ledger::expire`] ends in one call.
     pub const EXPIRE_AT_ONCE: usize = 1024;
 
-    /// Makes an empty ledger for `capacity` bans.
+    /// Makes an empty ledger.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
-        let (automatic, by_hand) = (Ends::default(), Ends::default());
-        Self { bans: BTreeMap::new(), automatic, by_hand, ipv4: 0, capacity, displaced: 0 }
+    pub fn new(capacity: Capacity) -> Self {
+        let (sources, networks) = (Room::new(capacity.sources), Room::new(capacity.networks));
+        Self { bans: BTreeMap::new(), sources, networks, ipv4: 0, displaced: 0 }
+    }
+
+    /// Leaves this much of the room to lists.
+    pub fn leave_to_lists(&mut self, sources: usize, networks: usize) {
+        self.sources.listed = sources;
+        self.networks.listed = networks;
+    }
+
+    /// How many more of a scope may be listed: what neither bans nor lists take.
+    #[must_use]
+    pub fn free(&self, scope: Scope) -> usize {
+        let room = self.room(scope);
+        room.capacity.saturating_sub(room.bans + room.listed)
     }
 
     /// Finds out what a ban would take, and changes nothing: the kernel is written between this and
@@ -71,14 +103,17 @@ impl Ledger {
     /// the two.
     pub fn commit(&mut self, plan: Plan) -> Option<Ban> {
         let Plan { ban, displaces } = plan;
-        let displaced = displaces.and_then(|source| self.remove(source));
+        let displaced = displaces.and_then(|banned| self.remove(banned));
         if displaced.as_ref().is_some_and(|displaced| !displaced.is_over(ban.since)) {
             self.displaced = self.displaced.saturating_add(1);
         }
-        self.remove(ban.source);
-        self.ends(ban.by).insert(ban.until, ban.source);
-        self.ipv4 += usize::from(ban.source.is_v4());
-        self.bans.insert(ban.source, ban);
+        let banned = ban.network();
+        self.remove(banned);
+        let room = self.room_mut(ban.scope);
+        room.ends(ban.by).insert(ban.until, banned);
+        room.bans += 1;
+        self.ipv4 += usize::from(is_ipv4_source(&ban));
+        self.bans.insert(banned, ban);
         displaced
     }
 
@@ -93,10 +128,12 @@ impl Ledger {
     }
 
     /// Takes a ban out.
-    pub fn remove(&mut self, source: Source) -> Option<Ban> {
-        let ban = self.bans.remove(&source)?;
-        self.ends(ban.by).remove(ban.until, source);
-        self.ipv4 -= usize::from(source.is_v4());
+    pub fn remove(&mut self, banned: Network) -> Option<Ban> {
+        let ban = self.bans.remove(&banned)?;
+        let room = self.room_mut(ban.scope);
+        room.ends(ban.by).remove(ban.until, banned);
+        room.bans -= 1;
+        self.ipv4 -= usize::from(is_ipv4_source(&ban));
         Some(ban)
     }
 
@@ -105,49 +142,55 @@ impl Ledger {
     pub fn expire(&mut self, now: Moment) -> Expired {
         let mut bans = Vec::new();
         while bans.len() < Self::EXPIRE_AT_ONCE
-            && let Some((_, source)) = self.first_end().filter(|(until, _)| *until <= now)
+            && let Some((_, banned)) = self.first_end().filter(|(until, _)| *until <= now)
         {
-            bans.extend(self.remove(source));
+            bans.extend(self.remove(banned));
         }
         Expired { bans, next: self.first_end().map(|(until, _)| until) }
     }
 
-    /// The ban of a source; it may be over and not expired yet.
+    /// The ban of exactly this source or network; it may be over and not expired yet.
     #[must_use]
-    pub fn get(&self, source: Source) -> Option<&Ban> {
-        self.bans.get(&source)
+    pub fn get(&self, banned: Network) -> Option<&Ban> {
+        self.bans.get(&banned)
     }
 
-    /// Whether a source is banned.
+    /// Whether exactly this source or network is banned.
     #[must_use]
-    pub fn is_banned(&self, source: Source, now: Moment) -> bool {
-        self.get(source).is_some_and(|ban| !ban.is_over(now))
+    pub fn is_banned(&self, banned: Network, now: Moment) -> bool {
+        self.get(banned).is_some_and(|ban| !ban.is_over(now))
     }
 
-    /// At most `limit` bans in the order of their sources, from the first after `after`: a listing in pages misses
-    /// no ban that is there throughout and shows none twice, whatever is changed between two pages.
-    #[must_use]
-    pub fn page(&self, after: Option<Source>, limit: usize) -> Vec<Ban> {
+    /// The bans of what comes after `after`, in the order of the addresses: a listing in pages misses no ban that is
+    /// there throughout and shows none twice, whatever is changed between two pages.
+    pub fn after(&self, after: Option<Network>) -> impl Iterator<Item = &Ban> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.bans.range((start, Bound::Unbounded)).take(limit).map(|(_, ban)| ban.clone()).collect()
+        self.bans.range((start, Bound::Unbounded)).map(|(_, ban)| ban)
     }
 
-    /// The bans that have an address in common with `network`: those in it and those around it.
+    /// The bans that have an address in common with `network`: those around it, the widest first, and those in it.
     pub fn touching(&self, network: Network) -> impl Iterator<Item = &Ban> {
-        let around = (0..network.prefix())
-            .filter_map(move |prefix| self.get(network.widened(prefix).first()))
-            .filter(move |ban| ban.source < network.first() && ban.network().contains(&network));
-        let inside = self.bans.range(network.first()..=network.last()).map(|(_, ban)| ban);
-        let mut last = None;
-        around
-            .filter(move |ban| last.replace(ban.source) != Some(ban.source))
-            .chain(inside.filter(move |ban| ban.network().overlaps(&network)))
+        let inside = self.bans.range(network..=Network::new(network.last(), u8::MAX));
+        let inside = inside.map(|(_, ban)| ban).filter(move |ban| network.contains(&ban.network()));
+        self.around(network).chain(inside)
+    }
+
+    /// The bans that hold all of `network` and more, the widest first.
+    pub fn around(&self, network: Network) -> impl Iterator<Item = &Ban> {
+        (0..network.prefix()).filter_map(move |prefix| self.get(network.widened(prefix)))
+    }
+
+    /// How many of a scope may be blocked.
+    #[must_use]
+    pub fn capacity(&self, scope: Scope) -> usize {
+        self.room(scope).capacity
     }
 
     /// How many bans are in force, by family.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        Counts { ipv4: self.ipv4, ipv6: self.bans.len() - self.ipv4 }
+        let (sources, networks) = (self.sources.bans, self.networks.bans);
+        Counts { ipv4: self.ipv4, ipv6: sources - self.ipv4, networks }
     }
 
     /// How many bans are in force.
@@ -162,16 +205,38 @@ impl Ledger {
         self.bans.is_empty()
     }
 
-    /// How many bans it may hold.
-    #[must_use]
-    pub fn capacity(&self) -> usize {
-        self.capacity
-    }
-
     /// How many bans had to make room for others so far, before their end.
     #[must_use]
     pub fn displaced(&self) -> u64 {
         self.displaced
+    }
+
+    fn room(&self, scope: Scope) -> &Room {
+        match scope {
+            Scope::Source => &self.sources,
+            Scope::Network => &self.networks,
+        }
+    }
+
+    fn room_mut(&mut self, scope: Scope) -> &mut Room {
+        match scope {
+            Scope::Source => &mut self.sources,
+            Scope::Network => &mut self.networks,
+        }
+    }
+
+    fn first_end(&self) -> Option<(Moment, Network)> {
+        [&self.sources, &self.networks].into_iter().filter_map(Room::first_end).min()
+    }
+}
+
+impl Room {
+    fn new(capacity: usize) -> Self {
+        Self { automatic: Ends::default(), by_hand: Ends::default(), bans: 0, listed: 0, capacity }
+    }
+
+    fn is_left(&self) -> bool {
+        self.bans + self.listed < self.capacity
     }
 
     fn ends(&mut self, by: By) -> &mut Ends {
@@ -181,7 +246,11 @@ impl Ledger {
         }
     }
 
-    fn first_end(&self) -> Option<(Moment, Source)> {
+    fn first_end(&self) -> Option<(Moment, Network)> {
         [self.automatic.first(), self.by_hand.first()].into_iter().flatten().min()
     }
+}
+
+fn is_ipv4_source(ban: &Ban) -> bool {
+    ban.scope == Scope::Source && ban.source.is_v4()
 }

@@ -6,7 +6,7 @@
 //! input → parse → event → policy → ledger → kernel
 //! ```
 //!
-//! `parse`, `event`, `policy`, `ledger`, `ban`, `network` and `allowlist` are pure: no clock, no input, no output. Beside
+//! `parse`, `event`, `policy`, `ledger`, `lists`, `ban`, `network` and `allowlist` are pure: no clock, no input, no output. Beside
 //! that line stand `config`, `control` and `serve` (the control socket), `observe` (metrics), `daemon` (what ties all
 //! together) and `cli`.
 
@@ -24,6 +24,8 @@ pub mod inputs;
 pub mod interface;
 pub mod kernel;
 pub mod ledger;
+pub mod list_file;
+pub mod lists;
 pub mod moment;
 pub mod network;
 pub mod observe;

@@ -8,6 +8,9 @@ use std::time::Duration;
 pub struct Moment(u64);
 
 impl Moment {
+    /// The end of what has none; it never comes.
+    pub const NEVER: Self = Self(u64::MAX);
+
     /// The moment `since_start` after the clock's start.
     #[must_use]
     pub fn from_start(since_start: Duration) -> Self {

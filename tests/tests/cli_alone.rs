@@ -60,7 +60,9 @@ fn wrong_usage_is_answered_with_2_and_a_wrong_configuration_with_78() {
         &["run", "--interface", ""],
         &["run", "--interface", "auto", "--interface", "eth0"],
         &["ban", "300.1.2.3"],
-        &["ban", "203.0.113.0/24"],
+        &["ban", "203.0.113.7/24"],
+        &["ban", "203.0.113.7", "--file", "list.txt"],
+        &["unban", "203.0.113.7", "--file", "list.txt"],
         &["ban", "203.0.113.07"],
         &["ban", ""],
     ] {

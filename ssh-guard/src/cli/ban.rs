@@ -1,84 +1,169 @@
 //! `ssh-guard ban` and `ssh-guard unban`.
 
+use std::io;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use ipnet::IpNet;
 
 use super::output::to_stdout;
-use crate::config::duration;
+use crate::config::{duration, network};
 use crate::control::Client;
-use crate::control::api::{BanRequest, Done, UnbanRequest};
+use crate::control::api::{BanRequest, Done, ListRequest, UnbanRequest};
 use crate::fault::{Exit, Fault};
+use crate::list_file;
+use crate::lists::parse::Listed;
 
 #[derive(Args, Debug)]
 pub(super) struct Ban {
     /// Whom; an IPv6 address stands for its whole prefix (a /64, unless configured)
-    #[arg(value_name = "ADDR", required = true)]
-    addresses: Vec<String>,
-    /// For how long: 10m, 1h, 7d
-    #[arg(long = "for", value_name = "DURATION", default_value = "1d", value_parser = duration::parse)]
-    length: Duration,
+    #[arg(value_name = "ADDR|NET", required_unless_present = "file")]
+    targets: Vec<String>,
+    /// Ban what a file lists; '-' is the standard input
+    ///
+    /// An address or a network a line; comments begin with '#' or ';'. What the file listed before is unbanned, if it is listed no more.
+    #[arg(long, value_name = "LIST", conflicts_with = "targets")]
+    file: Option<PathBuf>,
+    /// For how long: 10m, 1h, 7d [default: 1d; with --file, for good]
+    ///
+    /// What is listed for good is banned until it is unbanned or the daemon ends; to keep it, write it to 'block.files'.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]
+    length: Option<Duration>,
     /// Why, for whoever asks later
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Ban networks that are wider than a /8, or a /16 of IPv6, too
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Args, Debug)]
 pub(super) struct Unban {
-    /// Whose ban to lift
-    #[arg(value_name = "ADDR", required_unless_present = "all")]
-    addresses: Vec<String>,
+    /// Whose ban to lift; a network exactly as it was banned
+    #[arg(value_name = "ADDR|NET", required_unless_present_any = ["all", "file"])]
+    targets: Vec<String>,
+    /// Lift what 'ban --file' took from this file, which need not be there any more
+    #[arg(long, value_name = "LIST", conflicts_with_all = ["targets", "all"])]
+    file: Option<PathBuf>,
     /// Lift every ban
-    #[arg(long, conflicts_with = "addresses")]
+    #[arg(long, conflicts_with = "targets")]
     all: bool,
 }
 
 impl Ban {
     pub(super) async fn act(self, daemon: &Client) -> Result<(), Fault> {
-        let Self { addresses, length, reason } = self;
-        let request = BanRequest { addresses: parse(&addresses)?, seconds: length.as_secs(), reason };
-        tell(&daemon.post("/v1/ban", &request).await?)
+        let Self { targets, file, length, reason, force } = self;
+        if let Some(file) = file {
+            let seconds = length.map(|length| length.as_secs());
+            let request = ListRequest { name: name_of(&file)?, seconds, reason, force };
+            return ban_list(daemon, &request).await;
+        }
+        let Targets { addresses, networks } = parse(&targets)?;
+        let seconds = length.unwrap_or(DAY).as_secs();
+        tell(&daemon.post("/v1/ban", &BanRequest { addresses, networks, seconds, reason, force }).await?)
     }
 }
 
 impl Unban {
     pub(super) async fn act(self, daemon: &Client) -> Result<(), Fault> {
-        let request =
-            if self.all { UnbanRequest::All } else { UnbanRequest::Addresses(parse(&self.addresses)?) };
+        let request = match self.file {
+            _ if self.all => UnbanRequest::All,
+            Some(file) => UnbanRequest::List(name_of(&file)?),
+            None => {
+                let Targets { addresses, networks } = parse(&self.targets)?;
+                UnbanRequest::Each { addresses, networks }
+            }
+        };
         tell(&daemon.post("/v1/unban", &request).await?)
     }
+}
+
+/// Reads the list here, with the permissions of the caller, and has it banned.
+async fn ban_list(daemon: &Client, request: &ListRequest) -> Result<(), Fault> {
+    let listed = match &request.name {
+        Some(name) => list_file::read(Path::new(name), Exit::Failure)?,
+        None => list_file::read_from(io::stdin().lock(), "standard input", Exit::Failure)?,
+    };
+    if listed.is_empty() {
+        let name = request.name.as_deref().unwrap_or("standard input");
+        return Err(Fault::new(Exit::Failure, format!("'{name}' lists nothing; nothing is changed")));
+    }
+    let remarks = remarks(&listed);
+    let done: Done = daemon.list(request, listed.to_text()).await?;
+    tell(&Done { done: done.done.into_iter().chain(remarks).collect() })
+}
+
+fn remarks(listed: &Listed) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if listed.duplicates > 0 {
+        remarks.push(format!("{} entries stand there more than once", listed.duplicates));
+    }
+    match listed.nested() {
+        0 => {}
+        nested => remarks.push(format!("{nested} networks lie in others that are listed")),
+    }
+    remarks
+}
+
+/// The name of a list: the whole path of its file, so that it is the same from wherever it is loaded.
+fn name_of(file: &Path) -> Result<Option<String>, Fault> {
+    if file == Path::new("-") {
+        return Ok(None);
+    }
+    let path = std::path::absolute(file).map_err(|error| {
+        Fault::new(Exit::Usage, format!("'{}' is no path", file.display())).because(error)
+    })?;
+    path.into_os_string().into_string().map(Some).map_err(|path| {
+        Fault::new(Exit::Usage, format!("'{}' is not UTF-8", path.display())).hint("pipe it in: --file -")
+    })
 }
 
 pub(super) fn tell(done: &Done) -> Result<(), Fault> {
     to_stdout(&(done.done.join("\n") + "\n"))
 }
 
-fn parse(addresses: &[String]) -> Result<Vec<IpAddr>, Fault> {
-    addresses.iter().map(|text| address(text)).collect()
+#[derive(Default)]
+struct Targets {
+    addresses: Vec<IpAddr>,
+    networks: Vec<IpNet>,
 }
 
-fn address(text: &str) -> Result<IpAddr, Fault> {
-    text.parse().map_err(|_| {
-        let fault = Fault::new(Exit::Usage, format!("'{}' is not an address", text.escape_debug()));
+fn parse(texts: &[String]) -> Result<Targets, Fault> {
+    let mut targets = Targets::default();
+    for text in texts {
+        let network = network::parse(text)
+            .map_err(|error| Fault::new(Exit::Usage, error.to_string()).hint(error.hint()))?;
         if text.contains('/') {
-            return fault.hint("name a single address: bans are of sources, not of networks");
+            targets.networks.push(network);
+        } else {
+            targets.addresses.push(network.addr());
         }
-        fault.hint("write it like 203.0.113.7 or 2001:db8::7")
-    })
+    }
+    Ok(targets)
 }
+
+const DAY: Duration = Duration::from_hours(24);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn refused(text: &str) -> String {
+        parse(&[text.to_owned()]).map(|_| ()).unwrap_err().report()
+    }
+
     #[test]
-    fn what_is_no_address_is_told_and_what_one_looks_like() {
-        assert_eq!(
-            address("300.1.2.3").unwrap_err().report(),
-            "ssh-guard: '300.1.2.3' is not an address\nhint: write it like 203.0.113.7 or 2001:db8::7\n"
+    fn what_is_no_address_and_no_network_is_told_with_the_reason() {
+        assert!(
+            refused("300.1.2.3").starts_with(
+                "ssh-guard: '300.1.2.3' is not an address or a network: 300 is above 255\nhint: "
+            )
         );
-        assert!(address("203.0.113.0/24").unwrap_err().report().contains("not of networks"));
-        assert_eq!(address("2001:db8::7").unwrap().to_string(), "2001:db8::7");
+        assert!(refused("203.0.113.7/24").contains("hint: write '203.0.113.0/24' for the network"));
+        let targets = parse(&["2001:db8::7".to_owned(), "203.0.113.0/24".to_owned()]).unwrap_or_default();
+        assert_eq!(targets.addresses, ["2001:db8::7".parse::<IpAddr>().unwrap()]);
+        assert_eq!(targets.networks, ["203.0.113.0/24".parse::<IpNet>().unwrap()]);
     }
 }

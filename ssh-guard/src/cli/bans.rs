@@ -21,7 +21,7 @@ impl Bans {
             let page: api::Bans = daemon.get(&path).await?;
             bans.bans.extend(page.bans);
             let Some(next) = page.next else { break };
-            path = format!("/v1/bans?after={next}");
+            path = format!("/v1/bans?after={}", next.replace('/', "%2F"));
         }
         answer(&bans, self.json, text)
     }
@@ -38,7 +38,7 @@ fn text(bans: &api::Bans) -> String {
             ban.source.clone(),
             ban.reason.clone(),
             ban.since.to_string(),
-            ban.until.to_string(),
+            ban.until.map_or("unbanned".to_owned(), |until| until.to_string()),
             ban.offences.to_string(),
             ban.hits.to_string(),
             if ban.in_kernel { "blocked" } else { "MISSING" }.to_owned(),

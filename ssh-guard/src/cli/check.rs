@@ -92,6 +92,14 @@ impl Findings {
         } else {
             self.ok("allowlist", format!("{} networks", settings.allow.len()));
         }
+        match daemon::read_lists(settings).await {
+            Ok(lists) if lists.is_empty() => {}
+            Ok(lists) => {
+                let entries: usize = lists.iter().map(|(_, entries)| entries.len()).sum();
+                self.ok("lists", format!("{entries} sources and networks in {} lists", lists.len()));
+            }
+            Err(fault) => self.fault("lists", &fault),
+        }
         if !Uid::effective().is_root() {
             self.warn("privileges", "not root: what may not be looked at here may work for the daemon", None);
         }

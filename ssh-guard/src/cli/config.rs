@@ -7,6 +7,7 @@ use clap::Subcommand;
 
 use crate::config::{Config, DEFAULT_PATH, SAMPLE};
 use crate::fault::{Exit, Fault};
+use crate::list_file;
 
 /// What is asked of the configuration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Subcommand)]
@@ -63,6 +64,9 @@ pub fn show(path: Option<&Path>, json: bool, out: &mut impl Write) -> Result<(),
 /// Fails if the configuration cannot be read or is wrong, and if `out` cannot be written.
 pub fn check(path: Option<&Path>, out: &mut impl Write) -> Result<(), Fault> {
     let (_, settings) = Config::load(path)?;
+    for file in &settings.block.files {
+        list_file::read(file, Exit::Configuration)?;
+    }
     let said = match path {
         Some(path) => format!("'{}' is right", path.display()),
         None if Path::new(DEFAULT_PATH).exists() => format!("'{DEFAULT_PATH}' is right"),

@@ -57,8 +57,9 @@ fn text(status: &api::Status) -> String {
     }));
     text.push_str(&table(&rows));
     let bans = status.bans;
-    let capacity = status.blocklist.capacity;
-    writeln!(text, "\nbans: {} IPv4, {} IPv6; room for {capacity}", bans.ipv4, bans.ipv6)
+    let (sources, networks) = (status.blocklist.capacity, status.networks.capacity);
+    writeln!(text, "\nbans: {} IPv4, {} IPv6; room for {sources}", bans.ipv4, bans.ipv6)
+        .and_then(|()| writeln!(text, "banned networks: {}; room for {networks}", bans.networks))
         .expect("a string takes all");
     text
 }

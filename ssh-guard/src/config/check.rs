@@ -15,6 +15,7 @@ use super::settings::{ControlSettings, GuardSettings, LimitSettings, PolicySetti
 use super::{Config, Control, Guard, Limits, Policy, Weights, duration};
 
 mod allow;
+mod block;
 mod input;
 
 /// Understands the values of `config`, which came from `document`, and reads the lists that it names.
@@ -26,6 +27,7 @@ pub fn settings(config: &Config, document: &Document<'_>) -> Result<Settings, Co
     let guard = check.guard(&config.guard);
     let policy = check.policy(&config.policy);
     let allow = check.allow(&config.allow);
+    let block = check.block(&config.block);
     let inputs = check.inputs(&config.input);
     let limits = check.limits(&config.limits);
     let listen = check.allowed(&Place::of("observe.listen"), config.observe.listen.parse().ok());
@@ -36,6 +38,7 @@ pub fn settings(config: &Config, document: &Document<'_>) -> Result<Settings, Co
             guard,
             policy,
             allow: allow?,
+            block: block?,
             inputs: inputs?,
             limits,
             listen: listen?,

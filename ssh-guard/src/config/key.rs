@@ -29,7 +29,7 @@ pub enum Shape {
 }
 
 /// Every key there is.
-pub const KEYS: [Key; 38] = [
+pub const KEYS: [Key; 40] = [
     key("guard.interfaces", Shape::Texts, r#"["auto"], or the different names of interfaces"#),
     key("guard.ports", Shape::Wholes, "1 to 16 different ports from 1 to 65535"),
     key("guard.mode", Shape::Text, r#""native" or "generic""#),
@@ -55,6 +55,8 @@ pub const KEYS: [Key; 38] = [
     key("policy.weights.pre-auth", Shape::Number, WEIGHT),
     key("allow.sources", Shape::Texts, "addresses or networks"),
     key("allow.files", Shape::Texts, "the absolute paths of files"),
+    key("block.networks", Shape::Texts, "addresses or networks"),
+    key("block.files", Shape::Texts, "the absolute paths of files"),
     key("input.kind", Shape::Text, r#""auto", "journal" or "file""#),
     key("input.name", Shape::Text, "empty, or 1 to 32 letters, digits, '.', '_' or '-'"),
     key("input.path", Shape::Text, "the absolute path of a file"),
@@ -171,7 +173,7 @@ mod tests {
         );
         assert_eq!(
             suggest("", "zzz"),
-            "the tables are guard, policy, allow, input, limits, observe, control"
+            "the tables are guard, policy, allow, block, input, limits, observe, control"
         );
     }
 

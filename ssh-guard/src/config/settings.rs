@@ -12,6 +12,7 @@ use ssh_guard_common::source::SourceMask;
 pub use super::Weights;
 pub use super::interface::Interfaces;
 pub use super::port::Ports;
+use crate::lists::parse::Listed;
 use crate::parse::Parser;
 use crate::policy::Rules;
 
@@ -25,6 +26,8 @@ pub struct Settings {
     /// What is never blocked: the configured sources and those of the files, sorted, none twice, at most
     /// `list::MAX_NETWORKS`.
     pub allow: Vec<IpNet>,
+    /// What is always blocked.
+    pub block: BlockSettings,
     /// Where log lines come from: at least one input, no two of one name.
     pub inputs: Vec<InputSettings>,
     /// How much is kept.
@@ -33,6 +36,21 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Who may command.
     pub control: ControlSettings,
+}
+
+/// What is always blocked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BlockSettings {
+    /// What stands in the configuration itself.
+    pub listed: Listed,
+    /// The files of lists, absolute, at most [`BlockSettings::MOST_FILES`]. They are read when the daemon starts: a
+    /// command that asks the daemon something need not read a million addresses first.
+    pub files: Vec<PathBuf>,
+}
+
+impl BlockSettings {
+    /// The most files.
+    pub const MOST_FILES: usize = 32;
 }
 
 /// What is protected, and how.

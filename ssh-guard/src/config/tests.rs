@@ -116,7 +116,7 @@ fn what_is_not_toml_is_refused_with_its_line() {
 
 #[test]
 fn the_serde_types_know_no_other_keys_either() {
-    let tables = ["guard", "policy", "policy.weights", "allow", "limits", "observe", "control"]
+    let tables = ["guard", "policy", "policy.weights", "allow", "block", "limits", "observe", "control"]
         .map(|t| format!("[{t}]"));
     for table in tables.into_iter().chain(["[[input]]".to_owned(), String::new()]) {
         let error = toml::from_str::<Config>(&format!("{table}\nzzz = 1\n")).unwrap_err();

@@ -20,8 +20,10 @@ pub struct Status {
     pub dry_run: bool,
     /// How many bans are active.
     pub bans: BanCounts,
-    /// How full the blocklist is.
+    /// How full the blocklist is: the room for sources.
     pub blocklist: BlocklistStatus,
+    /// How full the room for banned networks is.
+    pub networks: BlocklistStatus,
     /// What the program has counted, by verdict.
     pub verdicts: BTreeMap<String, Count>,
     /// Where log lines come from.
@@ -41,21 +43,23 @@ pub struct InterfaceStatus {
     pub degraded: Option<String>,
 }
 
-/// Active bans.
+/// Active bans, those of lists included; what is banned and listed counts twice.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct BanCounts {
     /// Of IPv4 sources.
     pub ipv4: u64,
     /// Of IPv6 sources.
     pub ipv6: u64,
+    /// Of networks.
+    pub networks: u64,
 }
 
-/// The blocklist's fill.
+/// How much of a room is taken.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct BlocklistStatus {
-    /// Sources in it.
+    /// What is in it.
     pub entries: u64,
-    /// Sources it has room for.
+    /// What it has room for.
     pub capacity: u64,
 }
 
@@ -90,25 +94,25 @@ pub struct InputStatus {
 pub struct Bans {
     /// In the order of the addresses.
     pub bans: Vec<BanEntry>,
-    /// Where the next page starts, if there is one.
-    pub next: Option<IpAddr>,
+    /// After which network the next page starts, if there is one.
+    pub next: Option<String>,
 }
 
-/// A ban.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+/// A ban, or what is listed.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct BanEntry {
-    /// The source: an address, or a network where a source is one.
+    /// The source, or the banned network.
     pub source: String,
     /// `ipv4` or `ipv6`.
     pub family: String,
-    /// `threshold` or `manual`.
+    /// `threshold`, `manual` or `list`.
     pub reason: String,
     /// What led to it, in words.
     pub rule: String,
     /// When it began.
     pub since: Timestamp,
-    /// When it ends.
-    pub until: Timestamp,
+    /// When it ends; null for what is listed until it is unbanned.
+    pub until: Option<Timestamp>,
     /// Which step of the ladder it is, from 0; null for a ban by hand.
     pub rung: Option<usize>,
     /// How often the source was banned before this.
@@ -149,23 +153,51 @@ pub struct SourceEntry {
     pub allowed: bool,
 }
 
-/// Bans sources.
+/// Bans sources and networks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct BanRequest {
-    /// Which ones.
+    /// The addresses whose sources are banned.
     pub addresses: Vec<IpAddr>,
+    /// The networks.
+    #[serde(default)]
+    pub networks: Vec<IpNet>,
     /// For how many seconds.
     pub seconds: u64,
     /// Why.
     pub reason: Option<String>,
+    /// Whether very large networks are meant.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// Bans what a list holds, which is the body of the request: see [`crate::lists::parse`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ListRequest {
+    /// The file that it was read from; a list of the same file takes its place. Null if it was no file.
+    pub name: Option<String>,
+    /// For how many seconds; null for until it is unbanned.
+    pub seconds: Option<u64>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Whether very large networks are meant.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// Lifts bans.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnbanRequest {
-    /// Those of these addresses.
-    Addresses(Vec<IpAddr>),
+    /// Those of these.
+    Each {
+        /// The addresses whose sources are unbanned.
+        addresses: Vec<IpAddr>,
+        /// The networks, exactly as they were banned.
+        #[serde(default)]
+        networks: Vec<IpNet>,
+    },
+    /// All that was loaded from this file, or from standard inputs.
+    List(Option<String>),
     /// Every one.
     All,
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::api::Refusal;
+use super::api::{Done, ListRequest, Refusal};
 use crate::fault::{Exit, Fault};
 
 /// A way to the daemon.
@@ -45,6 +45,16 @@ impl Client {
         let body = serde_json::to_vec(request)
             .map_err(|error| Fault::new(Exit::Failure, "cannot write the request").because(error))?;
         self.ask(Method::POST, path, body.into()).await
+    }
+
+    /// Sends a list.
+    ///
+    /// # Errors
+    /// If no daemon answers, or it refuses.
+    pub async fn list(&self, request: &ListRequest, list: Vec<u8>) -> Result<Done, Fault> {
+        let query = serde_urlencoded::to_string(request)
+            .map_err(|error| Fault::new(Exit::Failure, "cannot write the request").because(error))?;
+        self.ask(Method::POST, &format!("/v1/list?{query}"), list.into()).await
     }
 
     async fn ask<A: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<A, Fault> {

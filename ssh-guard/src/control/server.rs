@@ -8,36 +8,43 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
+use http_body_util::BodyExt as _;
+use ipnet::IpNet;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Group, chown};
 use serde::Deserialize;
-use std::net::IpAddr;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::api::{
-    AllowRequest, BanRequest, Bans, DisallowRequest, Done, Refusal, Sources, Status, UnbanRequest,
+    AllowRequest, BanRequest, Bans, DisallowRequest, Done, ListRequest, Refusal, Sources, Status,
+    UnbanRequest,
 };
 use super::peer::Peer;
 use crate::fault::{Exit, Fault};
+use crate::lists::parse::{Listed, NoList, Parser};
+use crate::network::Network;
 use crate::serve::{Bounds, serve};
 
 /// What the socket's requests are put to.
 pub trait Desk: Send + Sync + 'static {
     /// How the daemon is.
     fn status(&self) -> Status;
-    /// At most `limit` bans, of the addresses after `after`.
-    fn bans(&self, after: Option<IpAddr>, limit: usize) -> impl Future<Output = Result<Bans, Fault>> + Send;
+    /// The bans of at most `limit` sources and networks after `after`.
+    fn bans(&self, after: Option<Network>, limit: usize) -> impl Future<Output = Result<Bans, Fault>> + Send;
     /// At most `limit` sources.
     fn sources(&self, limit: usize) -> impl Future<Output = Result<Sources, Fault>> + Send;
     /// Bans sources.
     fn ban(&self, request: BanRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
+    /// Bans what is listed.
+    fn list(&self, request: ListRequest, listed: Listed) -> impl Future<Output = Result<Done, Fault>> + Send;
     /// Lifts bans.
     fn unban(&self, request: UnbanRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
     /// Allows networks.
@@ -146,6 +153,7 @@ impl Listening {
             .route("/v1/bans", get(bans::<D>))
             .route("/v1/sources", get(sources::<D>))
             .route("/v1/ban", post(ban::<D>))
+            .route("/v1/list", post(list::<D>))
             .route("/v1/unban", post(unban::<D>))
             .route("/v1/allow", post(allow::<D>))
             .route("/v1/disallow", post(disallow::<D>))
@@ -195,7 +203,7 @@ impl<T: serde::Serialize> IntoResponse for Answer<T> {
 
 #[derive(Deserialize)]
 struct Page {
-    after: Option<IpAddr>,
+    after: Option<IpNet>,
     limit: Option<usize>,
 }
 
@@ -210,11 +218,39 @@ async fn status<D: Desk>(State(desk): State<Arc<D>>) -> Json<Status> {
 }
 
 async fn bans<D: Desk>(State(desk): State<Arc<D>>, Query(page): Query<Page>) -> Answer<Bans> {
-    Answer(desk.bans(page.after, page.limit.unwrap_or(PAGE).min(PAGE)).await)
+    Answer(desk.bans(page.after.map(Network::from), page.limit.unwrap_or(PAGE).min(PAGE)).await)
 }
 
 async fn sources<D: Desk>(State(desk): State<Arc<D>>, Query(page): Query<Page>) -> Answer<Sources> {
     Answer(desk.sources(page.limit.unwrap_or(PAGE).min(MOST_SOURCES)).await)
+}
+
+/// Takes a list while it comes in, so that no client's list is kept as text.
+async fn list<D: Desk>(
+    State(desk): State<Arc<D>>,
+    Extension(may): Extension<MayChange>,
+    Query(request): Query<ListRequest>,
+    body: Body,
+) -> Answer<Done> {
+    let listed = async {
+        may.check()?;
+        let refused = |error: NoList| {
+            Fault::new(Exit::Usage, format!("this is no list: {error}")).hint("nothing is changed")
+        };
+        let (mut parser, mut body) = (Parser::default(), body);
+        while let Some(frame) = body.frame().await {
+            let frame = frame
+                .map_err(|error| Fault::new(Exit::Usage, "the list does not arrive whole").because(error))?;
+            if let Ok(piece) = frame.into_data() {
+                parser.feed(&piece).map_err(refused)?;
+            }
+        }
+        parser.finish().map_err(refused)
+    };
+    match listed.await {
+        Ok(listed) => Answer(desk.list(request, listed).await),
+        Err(fault) => Answer(Err(fault)),
+    }
 }
 
 /// A request that changes something, from somebody who may.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::clock;
 use crate::control::api::{BanCounts, BlocklistStatus, Count, InputStatus, InterfaceStatus, Status};
 use crate::input::Stats;
+use crate::ledger;
 use crate::moment::Moment;
 
 /// The last that was written down.
@@ -20,7 +21,7 @@ pub(super) struct Board {
     pub(super) inputs: Vec<InputNote>,
     pub(super) bans: watch::Receiver<BanCounts>,
     pub(super) kernel: watch::Receiver<KernelNote>,
-    pub(super) capacity: u64,
+    pub(super) capacity: ledger::Capacity,
 }
 
 /// An input, as it is shown.
@@ -48,7 +49,11 @@ impl Board {
             interfaces: kernel.interfaces.clone(),
             dry_run: self.dry_run,
             bans,
-            blocklist: BlocklistStatus { entries: bans.ipv4 + bans.ipv6, capacity: self.capacity },
+            blocklist: BlocklistStatus {
+                entries: bans.ipv4 + bans.ipv6,
+                capacity: self.capacity.sources as u64,
+            },
+            networks: BlocklistStatus { entries: bans.networks, capacity: self.capacity.networks as u64 },
             verdicts: verdicts(&kernel.verdicts),
             inputs: self.inputs.iter().map(InputNote::status).collect(),
         }

@@ -1,29 +1,57 @@
 //! What is asked of the guard, and how to ask it.
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ssh_guard_common::records::SourceRecord;
-use ssh_guard_common::source::Source;
+use ssh_guard_common::source::{Source, SourceMask};
 use tokio::sync::{mpsc, oneshot};
 
 use super::board::Board;
+use super::guard::{check_reason, length};
 use super::sampler::busiest;
 use crate::control::Desk;
 use crate::control::api::{
-    AllowRequest, BanRequest, Bans, DisallowRequest, Done, Sources, Status, UnbanRequest,
+    AllowRequest, BanRequest, Bans, DisallowRequest, Done, ListRequest, Sources, Status, UnbanRequest,
 };
 use crate::fault::{Exit, Fault};
 use crate::kernel::Sampler;
+use crate::lists::parse::Listed;
+use crate::lists::{Entries, ListName};
+use crate::network::Network;
 
 /// A question or an order to the guard, with the way back for its answer.
 pub(super) enum Command {
-    Bans { after: Option<IpAddr>, limit: usize, answer: oneshot::Sender<Bans> },
+    Bans { after: Option<Network>, limit: usize, answer: oneshot::Sender<Bans> },
     Describe { sources: Vec<(Source, SourceRecord)>, answer: oneshot::Sender<Sources> },
     Ban { request: BanRequest, answer: Reply },
+    Load { list: NewList, answer: Reply },
     Unban { request: UnbanRequest, answer: Reply },
     Allow { request: AllowRequest, answer: Reply },
     Disallow { request: DisallowRequest, answer: Reply },
+}
+
+/// A list to be put in force.
+pub(super) struct NewList {
+    pub(super) name: ListName,
+    pub(super) entries: Entries,
+    pub(super) length: Option<Duration>,
+    pub(super) reason: Option<String>,
+    pub(super) forced: bool,
+}
+
+impl Command {
+    /// Whether it may change which lists are in force, or what they hold.
+    pub(super) fn changes_lists(&self) -> bool {
+        match self {
+            Self::Load { .. } | Self::Unban { .. } => true,
+            Self::Bans { .. }
+            | Self::Describe { .. }
+            | Self::Ban { .. }
+            | Self::Allow { .. }
+            | Self::Disallow { .. } => false,
+        }
+    }
 }
 
 pub(super) type Reply = oneshot::Sender<Result<Done, Fault>>;
@@ -33,6 +61,8 @@ pub(super) struct Counter {
     pub(super) board: Board,
     pub(super) sampler: Arc<Mutex<Sampler>>,
     pub(super) guard: mpsc::Sender<Command>,
+    /// How much of an address makes a source.
+    pub(super) mask: SourceMask,
 }
 
 impl Counter {
@@ -49,7 +79,7 @@ impl Desk for Counter {
         self.board.status()
     }
 
-    async fn bans(&self, after: Option<IpAddr>, limit: usize) -> Result<Bans, Fault> {
+    async fn bans(&self, after: Option<Network>, limit: usize) -> Result<Bans, Fault> {
         self.ask(|answer| Command::Bans { after, limit, answer }).await
     }
 
@@ -60,6 +90,20 @@ impl Desk for Counter {
 
     async fn ban(&self, request: BanRequest) -> Result<Done, Fault> {
         self.ask(|answer| Command::Ban { request, answer }).await?
+    }
+
+    async fn list(&self, request: ListRequest, listed: Listed) -> Result<Done, Fault> {
+        let ListRequest { name, seconds, reason, force } = request;
+        let length = seconds.map(length).transpose()?;
+        check_reason(reason.as_deref())?;
+        let mask = self.mask;
+        // Sorting a million takes longer than others may wait.
+        let entries = tokio::task::spawn_blocking(move || Entries::new(listed, mask)).await;
+        let entries =
+            entries.map_err(|error| Fault::new(Exit::Failure, "cannot sort the list").because(error))?;
+        let name = name.map_or(ListName::Input, |name| ListName::File(name.into()));
+        let list = NewList { name, entries, length, reason, forced: force };
+        self.ask(|answer| Command::Load { list, answer }).await?
     }
 
     async fn unban(&self, request: UnbanRequest) -> Result<Done, Fault> {

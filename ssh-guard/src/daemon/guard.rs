@@ -1,21 +1,25 @@
 //! The guard: the one task that owns who is banned, and the only writer of the maps.
 //!
 //! It waits for three things: a command from the control socket, a batch of auth events from an input, and the next
-//! end of a ban or of an entry of the allowlist. Commands come first: an operator must get through to it while a
-//! flood keeps the inputs busy.
+//! end of a ban, a list or an entry of the allowlist. Commands come first: an operator must get through to it while a
+//! flood keeps the inputs busy. What takes long, as a list does, it does a part of each time round.
 //!
 //! Within one ban the kernel is written first, then the ledger, then the log. If the kernel refuses, nothing else has
 //! happened.
 
 mod answers;
+mod banning;
+mod enact;
 mod orders;
+mod remarks;
+mod work;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ssh_guard_common::records::Settings;
-use ssh_guard_common::source::{Source, SourceMask};
+use ssh_guard_common::source::SourceMask;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -29,16 +33,25 @@ use crate::control::api::BanCounts;
 use crate::fault::{Exit, Fault};
 use crate::kernel;
 use crate::ledger::{Ledger, Plan};
+use crate::lists::{Entry, Lists};
 use crate::moment::Moment;
 use crate::network::Network;
 use crate::observe::{Gauges, Heartbeat, MapOperation, Metrics, Unbanned};
 use crate::policy::bannable::Protected;
 use crate::policy::{Policy, Standing};
+pub(super) use banning::check_reason;
+pub(super) use enact::Enactor;
+pub(super) use orders::length;
+pub(super) use remarks::Remarks;
+use work::Settling;
+pub(super) use work::Work;
 
 /// All mutable state of the daemon.
 pub(super) struct Guard {
     pub(super) policy: Policy,
     pub(super) ledger: Ledger,
+    /// What is listed, beside the bans.
+    pub(super) lists: Lists,
     pub(super) allowlist: Allowlist,
     /// What is never banned.
     pub(super) protected: Protected,
@@ -52,11 +65,14 @@ pub(super) struct Guard {
     pub(super) dry_run: bool,
     /// It was said that a banned source still reaches a server.
     pub(super) wondered: bool,
+    /// What it does a part of at a time.
+    pub(super) work: Work,
 }
 
 /// What the guard writes in the kernel.
 pub(super) struct Maps {
     pub(super) blocklist: kernel::Blocklist,
+    pub(super) networks: kernel::Networks,
     pub(super) allowlist: kernel::Allowlist,
     pub(super) settings: kernel::SettingsMap,
     pub(super) clock: kernel::KernelClock,
@@ -78,6 +94,7 @@ impl Guard {
             self.heartbeat.beat();
             let now = clock::now();
             let next = self.expire(now);
+            self.work();
             if renewal <= now {
                 self.renew_lease(now);
                 renewal = now.plus(RENEWAL);
@@ -93,6 +110,7 @@ impl Guard {
                     self.protect(protected);
                 }
                 () = stop.cancelled() => break,
+                () = tokio::task::yield_now(), if self.work.is_under_way() => {}
                 () = sleep => {}
             }
         }
@@ -130,7 +148,7 @@ impl Guard {
         let now = *read_at;
         let standing = self.standing(address, now);
         if standing == Standing::Banned {
-            self.wonder_at(source, now);
+            self.wonder_at(Network::new(source, prefix), now);
         }
         let judgement = self.policy.observe(event, source, now, standing);
         debug!(
@@ -160,19 +178,24 @@ impl Guard {
         if self.is_exempt(Network::from(address)) {
             return Standing::Exempt;
         }
-        let banned = self.ledger.is_banned(self.mask.apply(address.into()), now);
+        let banned = self.ledger.is_banned(self.source_of(address), now);
         if banned { Standing::Banned } else { Standing::Judged }
+    }
+
+    /// The source that an address belongs to.
+    fn source_of(&self, address: IpAddr) -> Network {
+        let source = self.mask.apply(address.into());
+        Network::new(source, self.mask.prefix_of(source))
     }
 
     /// Whether no ban may stand for a whole network.
     fn is_exempt(&self, network: Network) -> bool {
-        self.protected.why_not(&network).is_some()
-            || self.allowlist.covers(network.first(), network.prefix()) == Covered::Whole
+        is_exempt(network, &self.protected, &self.allowlist)
     }
 
     /// Says, once, if a source is banned and all the same still tried to log in: its packets do not pass here, or go to
     /// a port that is not guarded.
-    fn wonder_at(&mut self, source: Source, now: Moment) {
+    fn wonder_at(&mut self, source: Network, now: Moment) {
         let Some(ban) = self.ledger.get(source) else { return };
         if self.dry_run || self.wondered || now.since(ban.since) < STILL_UNDER_WAY {
             return;
@@ -192,14 +215,16 @@ impl Guard {
         let new: Vec<Network> = self.protected.addresses().collect();
         for network in old.iter().filter(|network| !new.contains(network)) {
             if self.allowlist.covers(network.first(), network.prefix()) == Covered::No
-                && let Err(fault) = self.leave_allowlist(*network)
+                && let Err(fault) =
+                    self.leave_allowlist(*network).and_then(|()| self.settle_by_and_by(*network))
             {
                 warn!(%network, error = fault.told(), "is still excepted from blocks");
             }
         }
         for network in new.iter().filter(|network| !old.contains(network)) {
-            match self.let_pass(*network, None).and_then(|()| self.settle_blocks(*network)) {
-                Ok(_) => debug!(%network, "is never banned: it is this machine's, or a gateway's"),
+            let settled = self.let_pass(*network, None).and_then(|()| self.settle_blocks(*network));
+            match settled.and_then(|_| self.settle_by_and_by(*network)) {
+                Ok(()) => debug!(%network, "is never banned: it is this machine's, or a gateway's"),
                 Err(fault) => warn!(%network, error = fault.told(), "is not excepted from blocks"),
             }
         }
@@ -208,10 +233,16 @@ impl Guard {
 
     /// Takes a network out of the kernel's allowlist, unless it is there for good.
     fn leave_allowlist(&mut self, network: Network) -> Result<(), Fault> {
-        if self.protected.addresses().any(|own| own == network) {
+        if self.protected.addresses().chain(self.forced_exceptions(network)).any(|own| own == network) {
             return self.let_pass(network, None);
         }
         self.maps.allowlist.disallow(network).inspect_err(|_| self.metrics.refused(MapOperation::Disallow))
+    }
+
+    /// The addresses that no client has in or around a network, if a ban holds them.
+    fn forced_exceptions(&self, network: Network) -> impl Iterator<Item = Network> {
+        let forced = |special: &Network| self.ledger.around(*special).any(|ban| ban.forced);
+        Protected::special_in(network).filter(forced)
     }
 
     /// Puts a network into the kernel's allowlist.
@@ -230,45 +261,47 @@ impl Guard {
     fn ban(&mut self, ban: &Ban) -> Result<Ban, Fault> {
         let plan = self.plan(ban)?;
         let ban = plan.ban.clone();
+        let entry = ban.entry();
         // The map has room for some more than the ledger: if the kernel refuses, nobody has been let in for nothing.
-        self.block(&ban)?;
-        if let Some(displaced) = plan.displaces {
-            if let Err(fault) = self.unblock(displaced) {
+        self.write([(entry, Some(ban.until).max(self.listed_until(entry)))])?;
+        let displaced = plan.displaces;
+        self.ledger.commit(plan);
+        if let Some(displaced) = displaced {
+            if let Err(fault) = self.settle([(displaced, ban.scope)]) {
                 warn!(source = %displaced, error = fault.told(), "a block that made room stays in the kernel");
             }
-            self.metrics.unbanned(Unbanned::Displaced);
-            warn!(source = %displaced, "the blocklist is full: the ban that ends first made room");
+            self.metrics.unbanned(Unbanned::Displaced, 1);
+            warn!(source = %displaced, "there is no room for all bans: the one that ends first made some");
         }
-        self.ledger.commit(plan);
-        self.metrics.banned(ban.reason);
+        self.metrics.banned(ban.reason, 1);
         Ok(ban)
     }
 
-    /// Writes a ban's block into the kernel.
-    fn block(&mut self, ban: &Ban) -> Result<(), Fault> {
-        let overlaps = self.allowlist.covers(ban.source, ban.prefix) == Covered::Part
-            || self.protected.is_partly_in(&ban.network());
-        let until = self.maps.clock.ticks_at(Some(ban.until));
-        let written = self
-            .maps
-            .settings
-            .put_to_use(Settings::BLOCKLIST, true)
-            .and_then(|()| self.maps.blocklist.block(ban.source, until, overlaps));
-        written.inspect_err(|_| self.metrics.refused(MapOperation::Block))
-    }
-
-    fn unblock(&mut self, source: Source) -> Result<(), Fault> {
-        self.maps.blocklist.unblock(source).inspect_err(|_| self.metrics.refused(MapOperation::Unblock))
-    }
-
-    /// Ends a ban: in the kernel, then in the ledger.
-    fn lift(&mut self, source: Source, cause: Unbanned) -> Result<Option<Ban>, Fault> {
-        self.unblock(source)?;
-        let lifted = self.ledger.remove(source);
+    /// Ends a ban: in the kernel, then in the ledger. What is listed as well stays blocked.
+    fn lift(&mut self, entry: Entry, cause: Unbanned) -> Result<Option<Ban>, Fault> {
+        self.write([(entry, self.listed_until(entry))])?;
+        let lifted = self.ledger.remove(entry.0);
         if lifted.is_some() {
-            self.metrics.unbanned(cause);
+            self.metrics.unbanned(cause, 1);
         }
         Ok(lifted)
+    }
+
+    /// Whether a ban may not stand beside the allowlist, or what is never banned.
+    fn may_not_stand(&self, ban: &Ban) -> bool {
+        if ban.forced {
+            return self.allowlist.covers(ban.source, ban.prefix) == Covered::Whole;
+        }
+        self.is_exempt(ban.network())
+    }
+
+    /// Settles what is listed in a network, some of it later perhaps.
+    fn settle_by_and_by(&mut self, network: Network) -> Result<(), Fault> {
+        let spans = self.settle_listed(network)?;
+        if !spans.is_empty() {
+            self.settle_spans(Settling { spans: spans.into(), gone: false, answer: None });
+        }
+        Ok(())
     }
 
     /// Ends what is over, a bounded part of it at a time, and says when there is more to end. The program has let
@@ -276,44 +309,54 @@ impl Guard {
     fn expire(&mut self, now: Moment) -> Option<Moment> {
         let expired = self.ledger.expire(now);
         for ban in &expired.bans {
-            if let Err(fault) = self.unblock(ban.source) {
+            if let Err(fault) = self.settle([ban.entry()]) {
                 warn!(source = %ban.network(), error = fault.told(), "a block that is over stays in the kernel");
             }
-            self.metrics.unbanned(Unbanned::Expired);
+            self.metrics.unbanned(Unbanned::Expired, 1);
             info!(source = %ban.network(), "the ban is over");
         }
         for network in self.allowlist.expire(now) {
-            if let Err(fault) = self.leave_allowlist(network) {
+            let left = self.leave_allowlist(network).and_then(|()| self.settle_by_and_by(network));
+            if let Err(fault) = left {
                 warn!(%network, error = fault.told(), "an entry of the allowlist that is over stays in the kernel");
             }
             info!(%network, "is no longer in the allowlist: its time is over");
         }
+        self.expire_lists(now);
         let forgotten = self.policy.expire(now);
         if !expired.bans.is_empty() {
             self.publish();
         }
         let again = (forgotten > 0).then(|| now.plus(SWEEP_PAUSE));
-        [expired.next, self.allowlist.next_end(), again].into_iter().flatten().min()
+        [expired.next, self.lists.next_end(), self.allowlist.next_end(), again].into_iter().flatten().min()
     }
 
     /// Shows the counts, and has the program leave out maps that hold nothing.
     fn publish(&mut self) {
+        let (counts, listed) = (self.ledger.counts(), self.lists.size());
+        self.ledger.leave_to_lists(listed.sources(), listed.networks);
+        let (ipv4, ipv6) = (counts.ipv4 + listed.ipv4, counts.ipv6 + listed.ipv6);
+        let networks = self.maps.networks.in_use();
         for (map, used) in [
-            (Settings::BLOCKLIST, !self.ledger.is_empty()),
+            (Settings::BLOCKLIST, ipv4 + ipv6 > 0),
+            (Settings::NETWORKS_V4, networks & Settings::NETWORKS_V4 != 0),
+            (Settings::NETWORKS_V6, networks & Settings::NETWORKS_V6 != 0),
             (Settings::ALLOWLIST, !self.allowlist.is_empty()),
         ] {
             if let Err(fault) = self.maps.settings.put_to_use(map, used) {
                 warn!(error = fault.told(), "the program keeps asking a map that holds nothing");
             }
         }
-        let counts = self.ledger.counts();
-        self.metrics.set(Gauges {
-            ipv4: counts.ipv4,
-            ipv6: counts.ipv6,
-            sources_tracked: self.policy.sources_tracked(),
-        });
-        self.bans.send_replace(BanCounts { ipv4: counts.ipv4 as u64, ipv6: counts.ipv6 as u64 });
+        let networks = counts.networks + listed.networks;
+        self.metrics.set(Gauges { ipv4, ipv6, networks, sources_tracked: self.policy.sources_tracked() });
+        self.bans.send_replace(BanCounts { ipv4: ipv4 as u64, ipv6: ipv6 as u64, networks: networks as u64 });
     }
+}
+
+/// Whether no ban may stand for a whole network.
+pub(super) fn is_exempt(network: Network, protected: &Protected, allowlist: &Allowlist) -> bool {
+    protected.why_not(&network).is_some()
+        || allowlist.covers(network.first(), network.prefix()) == Covered::Whole
 }
 
 /// How often the guard renews the lease of the maps, and for how long.

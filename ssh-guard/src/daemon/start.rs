@@ -9,8 +9,9 @@ use tracing::{info, warn};
 use super::Stage;
 use super::board::{Board, InputNote, KernelNote};
 use super::command::Counter;
-use super::guard::{Guard, Mailbox, Maps};
-use super::intake::Intake;
+use super::configured;
+use super::guard::{Guard, Mailbox, Maps, Work};
+use super::intake::{Heard, Intake};
 use super::sampler::Sampling;
 use crate::allowlist::Allowlist;
 use crate::config::Settings;
@@ -42,6 +43,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let network = Network::survey().await?;
     let interfaces = network.choose(&settings.guard.interfaces)?;
     let names: Vec<String> = interfaces.iter().map(|interface| interface.name.clone()).collect();
+    let lists = configured::read(&settings).await?;
     let chosen = inputs::choose(&settings).await?;
     inputs::announce(&settings, &chosen).await;
     let input_names: Vec<String> = settings.inputs.iter().map(|input| input.name.clone()).collect();
@@ -52,15 +54,26 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let pins = Pins::prepare(&settings.guard.pin_path)?;
     let mut loaded = kernel::load(&programs(&settings))?;
     let allowlist = allow(&settings, &mut loaded)?;
+    let protected = Protected::from(network);
+    let mask = settings.guard.mask();
+    let lists = configured::enforce(lists, mask, &mut loaded, &allowlist, (&protected, &metrics))?;
     let socket = control::listen(&settings.control.socket, &settings.control.group)?;
     let http = observe::listen(settings.listen).await?;
     attach(&mut loaded, &interfaces, &settings, &pins)?;
 
     let Loaded {
-        ebpf, blocklist, allowlist: allowed, settings: switches, sampler, clock, program_id, ..
+        ebpf,
+        blocklist,
+        networks,
+        allowlist: allowed,
+        settings: switches,
+        sampler,
+        clock,
+        program_id,
+        ..
     } = loaded;
-    let capacity = settings.limits.blocklist.get();
-    metrics.set_capacity(capacity as usize);
+    let capacity = configured::capacity(&settings);
+    metrics.set_capacity(capacity.sources, capacity.networks);
     let (bans, bans_seen) = watch::channel(BanCounts::default());
     let note = KernelNote {
         interfaces: interfaces.iter().map(|one| attached(one, &settings)).collect(),
@@ -70,45 +83,28 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let (to_guard, events) = mpsc::channel(BATCHES);
     let (orders, commands) = mpsc::channel(COMMANDS);
     let sampler = Arc::new(Mutex::new(sampler));
-    let (protected, protected_seen) = watch::channel(Protected::from(network));
+    let (protected, protected_seen) = watch::channel(protected);
 
     let heartbeat = Heartbeat::start();
     let mut guard = Guard {
         policy: Policy::new(settings.rules()),
-        ledger: Ledger::new(capacity as usize),
+        ledger: Ledger::new(capacity),
+        lists,
         allowlist,
         protected: Protected::default(),
-        mask: settings.guard.mask(),
-        maps: Maps { blocklist, allowlist: allowed, settings: switches, clock },
+        mask,
+        maps: Maps { blocklist, networks, allowlist: allowed, settings: switches, clock },
         metrics: Arc::clone(&metrics),
         bans,
         heartbeat: heartbeat.clone(),
         dry_run: settings.guard.dry_run,
         wondered: false,
+        work: Work::default(),
     };
     // The guard takes note of the first as of a change.
     let first = protected_seen.borrow().clone();
     guard.protect(first);
-    let mut reading = Stage::new("inputs");
-    let mut input_notes = Vec::new();
-    for (input, Choice { origin, .. }) in settings.inputs.iter().zip(chosen) {
-        let stats = Arc::new(Stats::default());
-        let bare = matches!(input.kind, InputKind::File { bare: true, .. });
-        let intake =
-            Intake::new(&input.name, input.parser, bare, &metrics, Arc::clone(&stats), to_guard.clone());
-        input_notes.push(InputNote {
-            name: input.name.clone(),
-            kind: match origin {
-                Origin::File(_) => "file",
-                Origin::Journal(_) => "journal",
-            },
-            stats: Arc::clone(&stats),
-            understood: metrics.lines(&input.name, LineOutcome::Understood),
-        });
-        let line_bytes = settings.limits.line_bytes.get();
-        let spec = Spec { name: input.name.clone(), origin, line_bytes };
-        reading.spawn(|stop| input::follow(spec, intake, stats, stop));
-    }
+    let (reading, input_notes) = follow(&settings, chosen, &metrics, &to_guard);
     let mut guarding = Stage::new("guard");
     guarding.spawn(|stop| guard.run(Mailbox { commands, events, protected: protected_seen }, stop));
     let mut answering = Stage::new("control and metrics");
@@ -128,12 +124,42 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         inputs: input_notes,
         bans: bans_seen,
         kernel: kernel_seen,
-        capacity: u64::from(capacity),
+        capacity,
     };
-    let counter = Arc::new(Counter { board, sampler, guard: orders });
+    let counter = Arc::new(Counter { board, sampler, guard: orders, mask });
     answering.spawn(|stop| socket.answer(counter, stop));
     answering.spawn(|stop| observe::answer(http, metrics, heartbeat, stop));
     Ok(Stages { inputs: reading, guard: guarding, answering, _loaded: (ebpf, pins) })
+}
+
+/// Follows the inputs.
+fn follow(
+    settings: &Settings,
+    chosen: Vec<Choice>,
+    metrics: &Arc<Metrics>,
+    to_guard: &mpsc::Sender<Vec<Heard>>,
+) -> (Stage, Vec<InputNote>) {
+    let mut reading = Stage::new("inputs");
+    let mut input_notes = Vec::new();
+    for (input, Choice { origin, .. }) in settings.inputs.iter().zip(chosen) {
+        let stats = Arc::new(Stats::default());
+        let bare = matches!(input.kind, InputKind::File { bare: true, .. });
+        let intake =
+            Intake::new(&input.name, input.parser, bare, metrics, Arc::clone(&stats), to_guard.clone());
+        input_notes.push(InputNote {
+            name: input.name.clone(),
+            kind: match origin {
+                Origin::File(_) => "file",
+                Origin::Journal(_) => "journal",
+            },
+            stats: Arc::clone(&stats),
+            understood: metrics.lines(&input.name, LineOutcome::Understood),
+        });
+        let line_bytes = settings.limits.line_bytes.get();
+        let spec = Spec { name: input.name.clone(), origin, line_bytes };
+        reading.spawn(|stop| input::follow(spec, intake, stats, stop));
+    }
+    (reading, input_notes)
 }
 
 /// Batches of auth events that may wait for the guard; then the inputs wait, and what they have not read lies in the

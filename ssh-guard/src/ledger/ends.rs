@@ -2,24 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use ssh_guard_common::source::Source;
-
 use crate::moment::Moment;
+use crate::network::Network;
 
-/// Sources by the ends of their bans.
+/// What is banned by the ends of their bans.
 #[derive(Debug, Default)]
-pub(super) struct Ends(BTreeSet<(Moment, Source)>);
+pub(super) struct Ends(BTreeSet<(Moment, Network)>);
 
 impl Ends {
-    pub(super) fn insert(&mut self, until: Moment, source: Source) {
-        self.0.insert((until, source));
+    pub(super) fn insert(&mut self, until: Moment, banned: Network) {
+        self.0.insert((until, banned));
     }
 
-    pub(super) fn remove(&mut self, until: Moment, source: Source) {
-        self.0.remove(&(until, source));
+    pub(super) fn remove(&mut self, until: Moment, banned: Network) {
+        self.0.remove(&(until, banned));
     }
 
-    pub(super) fn first(&self) -> Option<(Moment, Source)> {
+    pub(super) fn first(&self) -> Option<(Moment, Network)> {
         self.0.first().copied()
     }
 }

@@ -1,18 +1,17 @@
 //! What a ban would take: whether it may stand, and in whose place.
 
-use ssh_guard_common::source::Source;
-
 use super::Ledger;
-use crate::ban::{Ban, By};
+use crate::ban::{Ban, By, Scope};
 use crate::moment::Moment;
+use crate::network::Network;
 
 /// A ban that the ledger will take.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
     /// The ban as it will stand: one by hand keeps the offences and the rung of the automatic one that it replaces.
     pub ban: Ban,
-    /// The source whose ban has to make room, to be unblocked first.
-    pub displaces: Option<Source>,
+    /// Whose ban has to make room, to be unblocked first.
+    pub displaces: Option<Network>,
 }
 
 /// Why the ledger does not take a ban.
@@ -22,13 +21,13 @@ pub enum Refused {
     #[error("the ban of '{banned}' ends before it begins: give it a longer duration")]
     Over {
         /// Whom it was to ban.
-        banned: Source,
+        banned: Network,
     },
     /// The ban in force lasts longer.
     #[error("'{banned}' is already banned for longer: unban it first to shorten the ban")]
     Shorter {
         /// Whom it was to ban.
-        banned: Source,
+        banned: Network,
         /// The end of the ban in force.
         until: Moment,
     },
@@ -36,16 +35,19 @@ pub enum Refused {
     #[error("'{banned}' is banned by hand: an automatic ban does not replace that")]
     ByHand {
         /// Whom it was to ban.
-        banned: Source,
+        banned: Network,
     },
     /// There is no room, and no automatic ban to make some.
     #[error(
-        "the blocklist is full ({capacity} bans by hand): '{banned}' is not banned; unban some or raise 'limits.blocklist'"
+        "there is room for {capacity} {}, and lists and bans by hand take all of it: '{banned}' is not banned; unban some or raise '{}'",
+        .scope.plural(), .scope.limit()
     )]
     Full {
         /// Whom it was to ban.
-        banned: Source,
-        /// How many bans there is room for.
+        banned: Network,
+        /// What there is no room for.
+        scope: Scope,
+        /// How many of them there is room for.
         capacity: usize,
     },
 }
@@ -56,19 +58,20 @@ pub enum Refused {
 ///
 /// As [`Ledger::plan`].
 pub(super) fn plan(ledger: &Ledger, ban: &Ban, now: Moment) -> Result<Plan, Refused> {
-    let banned = ban.source;
+    let banned = ban.network();
     if ban.is_over(now) {
         return Err(Refused::Over { banned });
     }
-    if let Some(standing) = ledger.get(ban.source) {
+    if let Some(standing) = ledger.get(banned) {
         return Ok(Plan { ban: replace(standing, ban, now)?, displaces: None });
     }
-    let displaces = if ledger.len() < ledger.capacity {
+    let room = ledger.room(ban.scope);
+    let displaces = if room.is_left() {
         None
     } else {
-        let over = ledger.by_hand.first().filter(|(until, _)| *until <= now);
-        let full = Refused::Full { banned, capacity: ledger.capacity };
-        Some(over.or(ledger.automatic.first()).ok_or(full)?.1)
+        let over = room.by_hand.first().filter(|(until, _)| *until <= now);
+        let full = Refused::Full { banned, scope: ban.scope, capacity: room.capacity };
+        Some(over.or(room.automatic.first()).ok_or(full)?.1)
     };
     Ok(Plan { ban: ban.clone(), displaces })
 }
@@ -79,7 +82,7 @@ pub(super) fn plan(ledger: &Ledger, ban: &Ban, now: Moment) -> Result<Plan, Refu
 ///
 /// Refuses what the standing ban outlasts or outranks.
 fn replace(standing: &Ban, ban: &Ban, now: Moment) -> Result<Ban, Refused> {
-    let banned = ban.source;
+    let banned = ban.network();
     if standing.is_over(now) {
         return Ok(ban.clone());
     }

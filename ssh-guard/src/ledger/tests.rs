@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use ssh_guard_common::source::Source;
 
-use super::{Ledger, Refused};
-use crate::ban::{Ban, By, Reason};
+use super::{Capacity, Ledger, Refused};
+use crate::ban::{Ban, By, Reason, Scope};
 use crate::moment::Moment;
+use crate::network::Network;
 
 fn at(seconds: u64) -> Moment {
     Moment::from_start(Duration::from_secs(seconds))
@@ -18,6 +19,15 @@ fn source(number: u32) -> Source {
     Ipv4Addr::from(0x0a00_0000 + number).into()
 }
 
+fn host(number: u32) -> Network {
+    Network::new(source(number), 32)
+}
+
+/// A ledger for so many sources, and as many networks.
+fn ledger(capacity: usize) -> Ledger {
+    Ledger::new(Capacity { sources: capacity, networks: capacity })
+}
+
 /// A ban of a source from 0 until that second.
 fn ban(number: u32, until: u64, by: By) -> Ban {
     let (reason, rung, offences) = match by {
@@ -25,5 +35,6 @@ fn ban(number: u32, until: u64, by: By) -> Ban {
         By::Hand => (Reason::Manual, None, 0),
     };
     let (source, prefix, note) = (source(number), 32, None);
-    Ban { source, prefix, since: at(0), until: at(until), reason, rule: "r".into(), rung, offences, note, by }
+    let (since, until, scope, forced) = (at(0), at(until), Scope::Source, false);
+    Ban { source, prefix, since, until, reason, rule: "r".into(), rung, offences, note, by, scope, forced }
 }

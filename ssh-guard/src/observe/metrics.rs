@@ -33,6 +33,8 @@ pub struct Metrics {
     attach_mode: IntGaugeVec,
     blocklist_entries: IntGauge,
     blocklist_capacity: IntGauge,
+    networks_entries: IntGauge,
+    networks_capacity: IntGauge,
     sources_tracked: IntGauge,
 }
 
@@ -67,6 +69,10 @@ pub enum MapOperation {
     Block,
     /// To unblock a source.
     Unblock,
+    /// To block a network.
+    BlockNetwork,
+    /// To unblock a network.
+    UnblockNetwork,
     /// To allow a network.
     Allow,
     /// To take a network out of the allowlist.
@@ -82,6 +88,8 @@ pub struct Gauges {
     pub ipv4: usize,
     /// Active bans of IPv6 sources.
     pub ipv6: usize,
+    /// Active bans of networks.
+    pub networks: usize,
     /// Sources that have a score.
     pub sources_tracked: usize,
 }
@@ -114,13 +122,23 @@ impl Unbanned {
 }
 
 impl MapOperation {
-    const ALL: [Self; 5] = [Self::Block, Self::Unblock, Self::Allow, Self::Disallow, Self::Read];
+    const ALL: [Self; 7] = [
+        Self::Block,
+        Self::Unblock,
+        Self::BlockNetwork,
+        Self::UnblockNetwork,
+        Self::Allow,
+        Self::Disallow,
+        Self::Read,
+    ];
 
     /// The map and the operation.
     const fn labels(self) -> [&'static str; 2] {
         match self {
             Self::Block => ["blocklist", "insert"],
             Self::Unblock => ["blocklist", "remove"],
+            Self::BlockNetwork => ["networks", "insert"],
+            Self::UnblockNetwork => ["networks", "remove"],
             Self::Allow => ["allowlist", "insert"],
             Self::Disallow => ["allowlist", "remove"],
             Self::Read => ["counters", "read"],
@@ -158,6 +176,8 @@ impl Metrics {
         let evictions = counters("blocklist_evictions_total", "Bans that made room for another one", none)?;
         let blocklist_entries = gauges("blocklist_entries", "Sources in the blocklist", none)?;
         let blocklist_capacity = gauges("blocklist_capacity", "Sources the blocklist has room for", none)?;
+        let networks_entries = gauges("networks_entries", "Banned networks", none)?;
+        let networks_capacity = gauges("networks_capacity", "Banned networks that there is room for", none)?;
         let sources_tracked = gauges("sources_tracked", "Sources that have a score", none)?;
         let version = gauges("build_info", "The version that runs; always 1", &["version"])?;
         version.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
@@ -176,11 +196,17 @@ impl Metrics {
             map_errors: counters("map_errors_total", "What the kernel refused to do", &["map", "operation"])?,
             evictions: evictions.with_label_values(none),
             event_to_block,
-            bans_active: gauges("bans_active", "Active bans", &["family"])?,
+            bans_active: gauges(
+                "bans_active",
+                "Active bans and listed entries: of IPv4 sources, of IPv6 sources, of networks of both",
+                &["family"],
+            )?,
             attached: gauges("attached", "1 if the program is attached to the interface", &["interface"])?,
             attach_mode: gauges("attach_mode", "1 for the mode of the attachment", &["interface", "mode"])?,
             blocklist_entries: blocklist_entries.with_label_values(none),
             blocklist_capacity: blocklist_capacity.with_label_values(none),
+            networks_entries: networks_entries.with_label_values(none),
+            networks_capacity: networks_capacity.with_label_values(none),
             sources_tracked: sources_tracked.with_label_values(none),
             registry,
         };
@@ -227,16 +253,16 @@ impl Metrics {
         self.log_lines.with_label_values(&[input, outcome.as_str()])
     }
 
-    /// Counts a ban.
-    pub fn banned(&self, reason: Reason) {
-        self.bans.with_label_values(&[reason.as_str()]).inc();
+    /// Counts so many bans.
+    pub fn banned(&self, reason: Reason, count: usize) {
+        self.bans.with_label_values(&[reason.as_str()]).inc_by(count as u64);
     }
 
-    /// Counts a ban's end.
-    pub fn unbanned(&self, cause: Unbanned) {
-        self.unbans.with_label_values(&[cause.as_str()]).inc();
+    /// Counts the end of so many bans.
+    pub fn unbanned(&self, cause: Unbanned, count: usize) {
+        self.unbans.with_label_values(&[cause.as_str()]).inc_by(count as u64);
         if cause == Unbanned::Displaced {
-            self.evictions.inc();
+            self.evictions.inc_by(count as u64);
         }
     }
 
@@ -260,16 +286,19 @@ impl Metrics {
 
     /// Notes what is set, not counted.
     pub fn set(&self, gauges: Gauges) {
-        let Gauges { ipv4, ipv6, sources_tracked } = gauges;
+        let Gauges { ipv4, ipv6, networks, sources_tracked } = gauges;
         self.bans_active.with_label_values(&["ipv4"]).set(saturated(ipv4));
         self.bans_active.with_label_values(&["ipv6"]).set(saturated(ipv6));
+        self.bans_active.with_label_values(&["networks"]).set(saturated(networks));
         self.blocklist_entries.set(saturated(ipv4 + ipv6));
+        self.networks_entries.set(saturated(networks));
         self.sources_tracked.set(saturated(sources_tracked));
     }
 
-    /// Notes how many sources the blocklist has room for.
-    pub fn set_capacity(&self, sources: usize) {
+    /// Notes how many sources and networks there is room for.
+    pub fn set_capacity(&self, sources: usize, networks: usize) {
         self.blocklist_capacity.set(saturated(sources));
+        self.networks_capacity.set(saturated(networks));
     }
 
     /// Notes whether an interface is guarded, and in which mode.
@@ -326,6 +355,9 @@ mod tests {
             "ssh_guard_bans_total{reason=\"threshold\"} 0",
             "ssh_guard_unbans_total{cause=\"expired\"} 0",
             "ssh_guard_bans_active{family=\"ipv6\"} 0",
+            "ssh_guard_bans_active{family=\"networks\"} 0",
+            "ssh_guard_bans_total{reason=\"list\"} 0",
+            "ssh_guard_networks_entries 0",
             "ssh_guard_map_errors_total{map=\"blocklist\",operation=\"insert\"} 0",
             "ssh_guard_event_to_block_seconds_count 0",
             "ssh_guard_blocklist_evictions_total 0",
@@ -352,8 +384,8 @@ mod tests {
     #[test]
     fn a_displaced_ban_is_an_eviction() {
         let metrics = Metrics::new(&[], &[]).unwrap();
-        metrics.unbanned(Unbanned::Displaced);
-        metrics.unbanned(Unbanned::Expired);
+        metrics.unbanned(Unbanned::Displaced, 1);
+        metrics.unbanned(Unbanned::Expired, 1);
         let text = text(&metrics);
         assert!(text.contains("ssh_guard_blocklist_evictions_total 1\n"), "{text}");
         assert!(text.contains("ssh_guard_unbans_total{cause=\"expired\"} 1\n"), "{text}");

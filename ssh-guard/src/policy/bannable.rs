@@ -57,10 +57,25 @@ impl Protected {
         self.addresses().any(|own| own != *network && network.contains(&own))
     }
 
+    /// The networks inside `network` that no client's address is in.
+    pub fn special_in(network: Network) -> impl Iterator<Item = Network> {
+        SPECIAL
+            .iter()
+            .map(|(address, prefix, _)| Network::new((*address).into(), *prefix))
+            .filter(move |special| network.contains(special))
+    }
+
     /// All of them, each a network by itself.
     pub fn addresses(&self) -> impl Iterator<Item = Network> {
         self.own.iter().chain(&self.gateways).map(|address| Network::from(*address))
     }
+}
+
+/// Whether a network holds so much of the internet that nobody bans it in passing: it is wider than a /8, or a /16 of
+/// IPv6.
+#[must_use]
+pub fn is_wide(network: Network) -> bool {
+    network.prefix() < if network.is_v4() { 8 } else { 16 }
 }
 
 impl NeverBanned {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ssh_guard_common::source::Source;
 
 use super::window::Entry;
-use crate::ban::{Ban, By, Reason};
+use crate::ban::{Ban, By, Reason, Scope};
 use crate::moment::Moment;
 
 /// A ban that the rules call for, and that is not in force yet.
@@ -59,6 +59,8 @@ impl Decision {
             offences: self.offences,
             note: None,
             by: By::Automatic,
+            scope: Scope::Source,
+            forced: false,
         }
     }
 }

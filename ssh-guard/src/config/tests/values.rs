@@ -99,3 +99,13 @@ fn a_list_is_part_of_the_configuration() {
          hint: replace addresses by the networks they lie in\n"
     );
 }
+
+#[test]
+fn what_is_always_blocked_is_listed_here_or_in_files_that_are_read_later() {
+    let block = understood(
+        "block = { networks = ['203.0.113.7', '198.51.100.0/24', '2001:db8::7'], files = ['/nonexistent/drop.txt'] }",
+    )
+    .block;
+    assert_eq!(block.files, [PathBuf::from("/nonexistent/drop.txt")]);
+    assert_eq!(block.listed.to_text(), b"203.0.113.7\n2001:db8::7\n198.51.100.0/24\n");
+}

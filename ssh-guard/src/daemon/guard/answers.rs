@@ -1,45 +1,85 @@
 //! What the guard tells about what it knows.
 
-use std::net::IpAddr;
-
 use ssh_guard_common::records::{Block, SourceRecord};
 use ssh_guard_common::source::Source;
 use ssh_guard_common::time::is_over;
 
 use super::Guard;
+use super::banning::plain;
 use crate::allowlist::Covered;
-use crate::ban::Ban;
+use crate::ban::{Ban, Reason};
 use crate::clock;
 use crate::control::api::{BanEntry, Bans, SourceEntry, Sources};
+use crate::lists::{Entry, List};
 use crate::moment::Moment;
 use crate::network::Network;
 
 impl Guard {
-    /// At most `limit` bans of the sources after `after`, with what the kernel has counted for each.
-    pub(super) fn tell_bans(&self, after: Option<IpAddr>, limit: usize) -> Bans {
-        let page = self.ledger.page(after.map(Source::from), limit);
-        let next = if page.len() == limit { page.last().map(|ban| ban.source.address()) } else { None };
+    /// The bans, and what is listed, of at most `limit` sources and networks after `after`, with what the kernel has
+    /// counted for each.
+    pub(super) fn tell_bans(&self, after: Option<Network>, limit: usize) -> Bans {
+        let listed = self.lists.after(after, limit);
+        let banned: Vec<&Ban> = self.ledger.after(after).take(limit).collect();
+        let mut each: Vec<Network> = banned.iter().map(|ban| ban.network()).collect();
+        each.extend(listed.iter().map(|((network, _), _)| *network));
+        each.sort_unstable();
+        each.dedup();
+        each.truncate(limit);
+        let last = each.last().copied();
         let now = clock::now();
-        Bans { bans: page.iter().map(|ban| self.tell_ban(ban, now)).collect(), next }
+        let bans = banned.into_iter().filter(|ban| Some(ban.network()) <= last);
+        // What is allowed is listed and not blocked.
+        let listed = listed
+            .into_iter()
+            .filter(|((network, _), _)| Some(*network) <= last && !self.is_exempt(*network));
+        let mut told: Vec<(Network, BanEntry)> =
+            bans.map(|ban| (ban.network(), self.tell_ban(ban, now))).collect();
+        told.extend(listed.map(|(entry, list)| (entry.0, self.tell_listed(entry, list, now))));
+        told.sort_by_key(|(network, _)| *network);
+        let next = last.filter(|_| each.len() == limit).map(|last| last.to_string());
+        Bans { bans: told.into_iter().map(|(_, entry)| entry).collect(), next }
     }
 
     fn tell_ban(&self, ban: &Ban, now: Moment) -> BanEntry {
-        let block = self.maps.blocklist.block_of(ban.source).unwrap_or_default();
+        BanEntry {
+            reason: ban.reason.as_str().to_owned(),
+            rule: ban.note.clone().unwrap_or_else(|| ban.rule.to_string()),
+            since: clock::wall(ban.since),
+            until: Some(clock::wall(ban.until)),
+            rung: ban.rung,
+            offences: ban.offences,
+            ..self.tell_block(ban.entry(), now)
+        }
+    }
+
+    fn tell_listed(&self, entry: Entry, list: &List, now: Moment) -> BanEntry {
+        let rule = match &list.note {
+            Some(note) => note.to_string(),
+            None => format!("listed in {}", list.name.as_str()),
+        };
+        BanEntry {
+            reason: Reason::List.as_str().to_owned(),
+            rule,
+            since: clock::wall(list.since),
+            until: Some(list.until).filter(|until| *until < Moment::NEVER).map(clock::wall),
+            ..self.tell_block(entry, now)
+        }
+    }
+
+    /// What the kernel has of it; the rest is for somebody else to fill in.
+    fn tell_block(&self, entry: Entry, now: Moment) -> BanEntry {
+        let (network, _) = entry;
+        let block = self.block_of(entry);
         let in_force = |block: &Block| !is_over(block.until(), self.maps.clock.ticks_of(now));
         let last_hit =
             block.filter(|block| block.hits > 0).map(|block| self.maps.clock.moment_of(block.last_hit));
         BanEntry {
-            source: shown(ban.source, ban.prefix),
-            family: if ban.source.is_v4() { "ipv4" } else { "ipv6" }.to_owned(),
-            reason: ban.reason.as_str().to_owned(),
-            rule: ban.note.clone().unwrap_or_else(|| ban.rule.to_string()),
-            since: clock::wall(ban.since),
-            until: clock::wall(ban.until),
-            rung: ban.rung,
-            offences: ban.offences,
+            source: plain(network),
+            family: if network.is_v4() { "ipv4" } else { "ipv6" }.to_owned(),
             hits: block.map_or(0, |block| u64::from(block.hits)),
             last_hit: last_hit.map(clock::wall),
             in_kernel: block.as_ref().is_some_and(in_force),
+            ..BanEntry::default()
         }
     }
 
@@ -47,24 +87,18 @@ impl Guard {
     pub(super) fn tell_sources(&self, sources: Vec<(Source, SourceRecord)>) -> Sources {
         let now = clock::now();
         let tell = |(source, record): (Source, SourceRecord)| {
-            let prefix = self.mask.prefix_of(source);
+            let network = Network::new(source, self.mask.prefix_of(source));
             SourceEntry {
-                source: shown(source, prefix),
+                source: plain(network),
                 packets: record.packets,
                 bytes: record.bytes,
                 sessions_opened: None,
                 last_seen: clock::wall(self.maps.clock.moment_of(record.last_seen)),
                 score: self.policy.score(source, now),
-                banned: self.ledger.is_banned(source, now),
-                allowed: self.allowlist.covers(source, prefix) == Covered::Whole,
+                banned: self.is_blocked(network, now),
+                allowed: self.allowlist.covers(source, network.prefix()) == Covered::Whole,
             }
         };
         Sources { sources: sources.into_iter().map(tell).collect() }
     }
-}
-
-/// A source as people write it: an address, or a network where a source is one.
-fn shown(source: Source, prefix: u8) -> String {
-    let whole = if source.is_v4() { 32 } else { 128 };
-    if prefix == whole { source.to_string() } else { Network::new(source, prefix).to_string() }
 }

@@ -2,18 +2,18 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::super::Counts;
 use super::*;
-use crate::network::Network;
 use By::{Automatic, Hand};
 
 #[test]
 fn a_full_ledger_gives_the_place_of_the_automatic_ban_that_ends_first() {
-    let mut ledger = Ledger::new(3);
+    let mut ledger = ledger(3);
     for ban in [ban(1, 30, Automatic), ban(2, 20, Automatic), ban(3, 10, Hand)] {
         assert_eq!(ledger.insert(&ban, at(0)), Ok(None));
     }
     let plan = ledger.plan(&ban(4, 99, Automatic), at(0)).unwrap();
-    assert_eq!(plan.displaces, Some(source(2)));
+    assert_eq!(plan.displaces, Some(host(2)));
     assert_eq!((ledger.len(), ledger.displaced()), (3, 0));
     assert_eq!(ledger.commit(plan).unwrap().source, source(2));
     assert_eq!((ledger.len(), ledger.displaced()), (3, 1));
@@ -21,14 +21,14 @@ fn a_full_ledger_gives_the_place_of_the_automatic_ban_that_ends_first() {
     assert_eq!(ledger.insert(&ban(6, 99, Hand), at(0)).unwrap().unwrap().source, source(4));
     for by in [Automatic, Hand] {
         let refused = ledger.insert(&ban(7, 99, by), at(0)).unwrap_err();
-        assert_eq!(refused, Refused::Full { banned: source(7), capacity: 3 });
+        assert_eq!(refused, Refused::Full { banned: host(7), scope: Scope::Source, capacity: 3 });
     }
     assert_eq!(ledger.insert(&ban(6, 500, Hand), at(0)), Ok(None));
 }
 
 #[test]
 fn the_place_of_a_ban_that_is_over_is_free() {
-    let mut ledger = Ledger::new(2);
+    let mut ledger = ledger(2);
     ledger.insert(&ban(1, 10, Hand), at(0)).unwrap();
     ledger.insert(&ban(2, 20, Automatic), at(0)).unwrap();
     let new = Ban { since: at(10), ..ban(3, 99, Automatic) };
@@ -38,12 +38,12 @@ fn the_place_of_a_ban_that_is_over_is_free() {
 
 #[test]
 fn a_longer_ban_by_hand_replaces_an_automatic_one_and_keeps_its_offences() {
-    let mut ledger = Ledger::new(9);
+    let mut ledger = ledger(9);
     ledger.insert(&ban(1, 100, Automatic), at(0)).unwrap();
     let shorter = ledger.insert(&ban(1, 99, Hand), at(0)).unwrap_err();
-    assert_eq!(shorter, Refused::Shorter { banned: source(1), until: at(100) });
+    assert_eq!(shorter, Refused::Shorter { banned: host(1), until: at(100) });
     ledger.insert(&ban(1, 200, Hand), at(0)).unwrap();
-    let standing = ledger.get(source(1)).unwrap();
+    let standing = ledger.get(host(1)).unwrap();
     assert_eq!((standing.by, standing.reason, standing.until), (Hand, Reason::Manual, at(200)));
     assert_eq!((standing.offences, standing.rung), (2, Some(1)));
     assert_eq!(ledger.len(), 1);
@@ -51,13 +51,13 @@ fn a_longer_ban_by_hand_replaces_an_automatic_one_and_keeps_its_offences() {
 
 #[test]
 fn an_automatic_ban_never_shortens_and_never_replaces_one_by_hand() {
-    let mut ledger = Ledger::new(9);
+    let mut ledger = ledger(9);
     ledger.insert(&ban(1, 100, Automatic), at(0)).unwrap();
     assert!(matches!(ledger.insert(&ban(1, 50, Automatic), at(0)), Err(Refused::Shorter { .. })));
     ledger.insert(&ban(1, 150, Automatic), at(0)).unwrap();
     ledger.insert(&ban(2, 100, Hand), at(0)).unwrap();
     let refused = ledger.insert(&ban(2, 500, Automatic), at(0)).unwrap_err();
-    assert_eq!(refused, Refused::ByHand { banned: source(2) });
+    assert_eq!(refused, Refused::ByHand { banned: host(2) });
     ledger.insert(&ban(2, 30, Hand), at(0)).unwrap();
     assert_eq!(ledger.expire(at(30)).bans.len(), 1);
     assert_eq!(ledger.expire(at(149)).bans.len(), 0);
@@ -66,16 +66,16 @@ fn an_automatic_ban_never_shortens_and_never_replaces_one_by_hand() {
 
 #[test]
 fn a_ban_that_is_over_before_it_begins_is_refused() {
-    let mut ledger = Ledger::new(9);
-    assert_eq!(ledger.insert(&ban(1, 10, Hand), at(10)), Err(Refused::Over { banned: source(1) }));
+    let mut ledger = ledger(9);
+    assert_eq!(ledger.insert(&ban(1, 10, Hand), at(10)), Err(Refused::Over { banned: host(1) }));
     assert!(ledger.is_empty());
 }
 
 #[test]
 fn a_ban_ends_at_its_end_and_not_before() {
-    let mut ledger = Ledger::new(9);
+    let mut ledger = ledger(9);
     ledger.insert(&ban(1, 10, Automatic), at(0)).unwrap();
-    assert!(ledger.is_banned(source(1), at(9)) && !ledger.is_banned(source(1), at(10)));
+    assert!(ledger.is_banned(host(1), at(9)) && !ledger.is_banned(host(1), at(10)));
     assert_eq!(ledger.expire(at(9)).next, Some(at(10)));
     let expired = ledger.expire(at(10));
     assert_eq!((expired.bans.len(), expired.next), (1, None));
@@ -83,7 +83,7 @@ fn a_ban_ends_at_its_end_and_not_before() {
 
 #[test]
 fn many_ends_at_once_are_taken_in_portions() {
-    let mut ledger = Ledger::new(10_000);
+    let mut ledger = ledger(10_000);
     for number in 0..2500 {
         ledger.insert(&ban(number, 10, Automatic), at(0)).unwrap();
     }
@@ -100,42 +100,42 @@ fn many_ends_at_once_are_taken_in_portions() {
 
 #[test]
 fn a_listing_in_pages_is_steady_while_bans_come_and_go() {
-    let mut ledger = Ledger::new(1000);
+    let mut ledger = ledger(1000);
     for number in 0..100 {
         ledger.insert(&ban(number * 2, 10, Automatic), at(0)).unwrap();
     }
     let (mut listed, mut after) = (Vec::new(), None);
     loop {
-        let page = ledger.page(after, 7);
+        let page: Vec<Network> = ledger.after(after).take(7).map(Ban::network).collect();
         let Some(last) = page.last() else { break };
-        after = Some(last.source);
-        listed.extend(page.iter().map(|ban| ban.source));
-        ledger.remove(last.source);
+        after = Some(*last);
+        listed.extend(&page);
+        ledger.remove(*last);
         let behind = u32::try_from(listed.len()).unwrap();
         ledger.insert(&ban(behind, 10, Automatic), at(0)).unwrap();
     }
     let mut unique = listed.clone();
     unique.dedup();
     assert_eq!(unique.len(), listed.len());
-    assert!((0..100).all(|number| listed.contains(&source(number * 2))));
-    assert!(ledger.page(None, 0).is_empty());
+    assert!((0..100).all(|number| listed.contains(&host(number * 2))));
 }
 
 #[test]
 fn bans_are_counted_by_family() {
-    let mut ledger = Ledger::new(9);
+    let mut ledger = ledger(9);
     ledger.insert(&ban(1, 10, Automatic), at(0)).unwrap();
     let v6 = Source::from("2001:db8::".parse::<IpAddr>().unwrap());
     ledger.insert(&Ban { source: v6, prefix: 64, ..ban(0, 10, Hand) }, at(0)).unwrap();
-    assert_eq!((ledger.counts().ipv4, ledger.counts().ipv6), (1, 1));
-    ledger.remove(source(1));
-    assert_eq!((ledger.counts().ipv4, ledger.counts().ipv6), (0, 1));
-    assert_eq!(ledger.remove(source(1)), None);
+    ledger.insert(&Ban { scope: Scope::Network, prefix: 24, ..ban(0, 10, Hand) }, at(0)).unwrap();
+    assert_eq!(ledger.counts(), Counts { ipv4: 1, ipv6: 1, networks: 1 });
+    ledger.remove(host(1));
+    assert_eq!(ledger.counts(), Counts { ipv4: 0, ipv6: 1, networks: 1 });
+    assert_eq!(ledger.remove(host(1)), None);
 }
 
 #[test]
 fn the_bans_that_a_network_touches_are_those_in_it_and_those_around_it() {
-    let mut ledger = Ledger::new(99);
+    let mut ledger = ledger(99);
     let banned =
         ["10.0.0.1/32", "10.0.0.2/32", "10.0.1.0/24", "2001:db8::/64", "2001:db8:0:1::/64", "2002:a00::/48"];
     for text in banned {
@@ -151,10 +151,50 @@ fn the_bans_that_a_network_touches_are_those_in_it_and_those_around_it() {
     assert_eq!(touched("10.0.0.0/8"), ["10.0.0.1/32", "10.0.0.2/32", "10.0.1.0/24"]);
     assert_eq!(touched("10.0.1.7/32"), ["10.0.1.0/24"]);
     assert_eq!(touched("10.0.1.0/32"), ["10.0.1.0/24"]);
+    assert_eq!(touched("10.0.1.0/24"), ["10.0.1.0/24"]);
     assert_eq!(touched("2001:db8::/128"), ["2001:db8::/64"]);
     assert_eq!(touched("2001:db8::1/128"), ["2001:db8::/64"]);
     assert_eq!(touched("2001:db8::/32"), ["2001:db8::/64", "2001:db8:0:1::/64"]);
     assert_eq!(touched("2002:a00:0:7::/64"), ["2002:a00::/48"]);
     assert_eq!(touched("::/0").len(), 3);
     assert!(touched("192.0.2.0/24").is_empty());
+}
+
+#[test]
+fn a_network_and_the_source_with_its_first_address_are_banned_apart() {
+    let mut ledger = ledger(9);
+    let network = Ban { scope: Scope::Network, prefix: 24, ..ban(0, 20, Hand) };
+    ledger.insert(&ban(0, 10, Automatic), at(0)).unwrap();
+    ledger.insert(&network, at(0)).unwrap();
+    assert_eq!(ledger.len(), 2);
+    assert_eq!(ledger.around(host(0)).collect::<Vec<_>>(), [&network]);
+    assert_eq!(ledger.remove(host(0)).unwrap().until, at(10));
+    assert_eq!(ledger.remove(network.network()).unwrap().until, at(20));
+    assert!(ledger.is_empty());
+}
+
+#[test]
+fn networks_and_sources_make_no_room_for_each_other() {
+    let mut ledger = Ledger::new(Capacity { sources: 1, networks: 1 });
+    let network = |number: u32, by| Ban { scope: Scope::Network, prefix: 24, ..ban(number << 8, 99, by) };
+    ledger.insert(&ban(1, 10, Automatic), at(0)).unwrap();
+    assert_eq!(ledger.insert(&network(1, Automatic), at(0)), Ok(None));
+    let displaced = ledger.insert(&network(2, Hand), at(0)).unwrap().unwrap();
+    assert_eq!(displaced.network(), network(1, Hand).network());
+    let refused = ledger.insert(&network(3, Hand), at(0)).unwrap_err();
+    assert!(refused.to_string().contains("raise 'limits.networks'"), "{refused}");
+    assert_eq!(ledger.len(), 2);
+}
+
+#[test]
+fn what_lists_take_is_room_that_bans_do_not_have() {
+    let mut ledger = ledger(3);
+    ledger.insert(&ban(1, 10, Automatic), at(0)).unwrap();
+    assert_eq!(ledger.free(Scope::Source), 2);
+    ledger.leave_to_lists(2, 0);
+    assert_eq!((ledger.free(Scope::Source), ledger.free(Scope::Network)), (0, 3));
+    assert_eq!(ledger.insert(&ban(2, 20, Hand), at(0)).unwrap().unwrap().source, source(1));
+    assert!(matches!(ledger.insert(&ban(3, 30, Automatic), at(0)), Err(Refused::Full { .. })));
+    ledger.leave_to_lists(0, 0);
+    assert_eq!(ledger.insert(&ban(3, 30, Automatic), at(0)), Ok(None));
 }

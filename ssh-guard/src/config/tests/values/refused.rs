@@ -173,3 +173,20 @@ fn all_wrong_values_are_told_at_once() {
     let text = "policy.window = \"0s\"\nguard.ports = [0]\n[[input]]\nkind = \"x\"\n";
     assert_eq!(refused(text).lines().count(), 3);
 }
+
+#[test]
+fn what_nobody_blocks_on_purpose_is_refused() {
+    for (network, why) in [
+        ("10.1.2.3/24", "'10.1.2.3/24' is not a network: its address goes on beyond the prefix"),
+        ("127.0.0.0/8", "'127.0.0.0/8' is never banned: it is, or holds, a loopback address"),
+        ("0.0.0.0/0", "'0.0.0.0/0' is never banned: it is, or holds, an unspecified address"),
+        ("64.0.0.0/7", "'64.0.0.0/7' is wider than a /8, or a /16 of IPv6"),
+    ] {
+        let told = said(&format!("block.networks = ['192.0.2.7', '{network}']"));
+        assert!(told.starts_with(&format!("1: 'block.networks': {why}\nhint: ")), "{told}");
+    }
+    let files: Vec<String> = (0..33).map(|number| format!("'/{number}'")).collect();
+    let told = said(&format!("block.files = [{}]", files.join(", ")));
+    assert!(told.starts_with("1: 'block.files': 33 files, and at most 32 are read"), "{told}");
+    assert!(said("block.files = ['drop.txt']").ends_with("must be the absolute paths of files"));
+}
