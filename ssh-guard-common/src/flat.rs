@@ -48,6 +48,19 @@ pub const SHARED: u32 = 1 << 31;
 /// The latest end that fits beside a flag.
 pub const LAST_END: Ticks = NEVER >> 1;
 
+/// An end, as it fits beside the flag: [`LAST_END`] stands for none, and for nothing else.
+#[inline(always)]
+#[must_use]
+pub const fn fitting(until: Ticks) -> Ticks {
+    if until == NEVER {
+        LAST_END
+    } else if until < LAST_END {
+        until
+    } else {
+        LAST_END - 1
+    }
+}
+
 /// The family that a table is for.
 pub trait Family {
     /// Cells that a bucket needs in all, its own included.

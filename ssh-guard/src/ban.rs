@@ -56,6 +56,8 @@ pub enum Reason {
     Manual,
     /// It is listed.
     List,
+    /// An earlier daemon knew.
+    Unknown,
 }
 
 /// Who decided on a ban.
@@ -112,8 +114,14 @@ impl Scope {
 }
 
 impl Reason {
-    /// Every reason.
+    /// Every reason that a ban begins for.
     pub const ALL: [Self; 3] = [Self::Threshold, Self::Manual, Self::List];
+
+    /// Whether it is known.
+    #[must_use]
+    pub fn is_known(self) -> bool {
+        self != Self::Unknown
+    }
 
     /// The word for it, in metrics and JSON.
     #[must_use]
@@ -122,6 +130,7 @@ impl Reason {
             Self::Threshold => "threshold",
             Self::Manual => "manual",
             Self::List => "list",
+            Self::Unknown => "unknown",
         }
     }
 }

@@ -12,6 +12,7 @@
 //! On SIGTERM the inputs end first, then the guard, once it has judged all they heard, then those that answer. What is
 //! pinned stays in force: the program, the blocks, their ends.
 
+mod adopt;
 mod board;
 mod command;
 mod configured;

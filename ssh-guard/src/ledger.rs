@@ -127,6 +127,24 @@ impl Ledger {
         Ok(self.commit(plan))
     }
 
+    /// Enters bans that are in force already into a ledger that has none, many times as fast as one by one.
+    ///
+    /// # Panics
+    /// If there is a ban.
+    pub fn adopt(&mut self, bans: Vec<Ban>) {
+        assert!(self.is_empty(), "a ledger adopts before it has bans of its own");
+        for (room, scope) in [(&mut self.sources, Scope::Source), (&mut self.networks, Scope::Network)] {
+            let of_scope = || bans.iter().filter(|ban| ban.scope == scope);
+            room.bans = of_scope().count();
+            for by in [By::Automatic, By::Hand] {
+                let ends = of_scope().filter(|ban| ban.by == by).map(|ban| (ban.until, ban.network()));
+                *room.ends(by) = ends.collect();
+            }
+        }
+        self.ipv4 = bans.iter().filter(|ban| is_ipv4_source(ban)).count();
+        self.bans = bans.into_iter().map(|ban| (ban.network(), ban)).collect();
+    }
+
     /// Takes a ban out.
     pub fn remove(&mut self, banned: Network) -> Option<Ban> {
         let ban = self.bans.remove(&banned)?;

@@ -35,7 +35,7 @@ pub struct List {
     pub entries: Arc<Entries>,
     /// When it came into force.
     pub since: Moment,
-    /// When it ends; [`Moment::NEVER`] if it is for somebody to end it.
+    /// When it ends: [`Moment::UNTIL_LIFTED`] if it is for somebody to end it, [`Moment::NEVER`] if the configuration does.
     pub until: Moment,
     /// What the operator gave as the reason.
     pub note: Option<Arc<str>>,
@@ -182,7 +182,7 @@ impl Lists {
     /// The first end of a list.
     #[must_use]
     pub fn next_end(&self) -> Option<Moment> {
-        self.each.iter().map(|list| list.until).min().filter(|until| *until < Moment::NEVER)
+        self.each.iter().map(|list| list.until).min().filter(|until| until.comes())
     }
 
     /// At least `limit` entries after `after` with their lists, unless there are fewer, in order; all of the last

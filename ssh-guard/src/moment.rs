@@ -10,11 +10,19 @@ pub struct Moment(u64);
 impl Moment {
     /// The end of what has none; it never comes.
     pub const NEVER: Self = Self(u64::MAX);
+    /// The end of what somebody has to end by a command; it never comes either.
+    pub const UNTIL_LIFTED: Self = Self(u64::MAX - 1);
 
     /// The moment `since_start` after the clock's start.
     #[must_use]
     pub fn from_start(since_start: Duration) -> Self {
         Self(u64::try_from(since_start.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// Whether it ever comes.
+    #[must_use]
+    pub fn comes(self) -> bool {
+        self < Self::UNTIL_LIFTED
     }
 
     /// The time since the clock's start.

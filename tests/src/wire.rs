@@ -9,6 +9,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 use ssh_guard_common::packet::{self, Ports, Reading};
+use ssh_guard_common::source::Source;
 
 use crate::lab::Lab;
 
@@ -17,6 +18,49 @@ use crate::lab::Lab;
 pub struct Wire {
     socket: OwnedFd,
     server: [u8; 6],
+}
+
+/// What comes in at the server's end of a lab's first link: what XDP drops does not.
+#[derive(Debug)]
+pub struct Tap(OwnedFd);
+
+impl Tap {
+    /// Opens it.
+    ///
+    /// # Panics
+    /// Without the right to.
+    #[must_use]
+    pub fn new(lab: &Lab) -> Self {
+        Self(lab.server().within(|| {
+            let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+            let socket = socket(AddressFamily::Packet, SockType::Raw, flags, SockProtocol::EthAll)
+                .expect("root may open a packet socket");
+            bind(socket.as_raw_fd(), &link("eth0")).expect("the interface is up");
+            socket
+        }))
+    }
+
+    /// How many packets to port 22 came in from these sources since the last time, or since it was opened.
+    #[must_use]
+    pub fn count(&self, sources: &[Source]) -> usize {
+        let mut buffer = [0; 2048];
+        let mut count = 0;
+        while let Ok(length) = recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+            let reading = packet::read(&&buffer[..length], &Server);
+            count += usize::from(
+                matches!(reading, Reading::Guarded(segment) if sources.contains(&segment.source)),
+            );
+        }
+        count
+    }
+}
+
+struct Server;
+
+impl Ports for Server {
+    fn guard(&self, port: u16) -> bool {
+        port == 22
+    }
 }
 
 /// What a server answers to a SYN.

@@ -28,7 +28,7 @@ pub(super) struct Ban {
     file: Option<PathBuf>,
     /// For how long: 10m, 1h, 7d [default: 1d; with --file, for good]
     ///
-    /// What is listed for good is banned until it is unbanned or the daemon ends; to keep it, write it to 'block.files'.
+    /// What is listed for good is banned until it is unbanned or the machine restarts; to keep it, write it to 'block.files'.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]
     length: Option<Duration>,
     /// Why, for whoever asks later

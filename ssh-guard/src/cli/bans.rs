@@ -36,8 +36,8 @@ fn text(bans: &api::Bans) -> String {
     rows.extend(bans.bans.iter().map(|ban| {
         vec![
             ban.source.clone(),
-            ban.reason.clone(),
-            ban.since.to_string(),
+            ban.reason.clone().unwrap_or_else(|| "-".to_owned()),
+            ban.since.map_or_else(|| "-".to_owned(), |since| since.to_string()),
             ban.until.map_or("unbanned".to_owned(), |until| until.to_string()),
             ban.offences.to_string(),
             ban.hits.to_string(),

@@ -105,12 +105,12 @@ pub struct BanEntry {
     pub source: String,
     /// `ipv4` or `ipv6`.
     pub family: String,
-    /// `threshold`, `manual` or `list`.
-    pub reason: String,
+    /// `threshold`, `manual` or `list`; null for a ban of an earlier daemon.
+    pub reason: Option<String>,
     /// What led to it, in words.
     pub rule: String,
-    /// When it began.
-    pub since: Timestamp,
+    /// When it began; null for a ban of an earlier daemon.
+    pub since: Option<Timestamp>,
     /// When it ends; null for what is listed until it is unbanned.
     pub until: Option<Timestamp>,
     /// Which step of the ladder it is, from 0; null for a ban by hand.

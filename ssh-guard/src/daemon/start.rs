@@ -9,10 +9,10 @@ use tracing::{info, warn};
 use super::Stage;
 use super::board::{Board, InputNote, KernelNote};
 use super::command::Counter;
-use super::configured;
-use super::guard::{Guard, Mailbox, Maps, Work};
+use super::guard::{Enactor, Guard, Mailbox, Maps, Work};
 use super::intake::{Heard, Intake};
 use super::sampler::Sampling;
+use super::{adopt, configured};
 use crate::allowlist::Allowlist;
 use crate::config::Settings;
 use crate::config::settings::InputKind;
@@ -21,7 +21,7 @@ use crate::control::api::{BanCounts, InterfaceStatus};
 use crate::fault::{Exit, Fault};
 use crate::input::{self, Choice, Origin, Spec, Stats};
 use crate::interface::{Interface, Network};
-use crate::kernel::{self, Attachment, Capacities, Loaded, Pins, Programs};
+use crate::kernel::{self, Attachment, Capacities, Earlier, Loaded, Pins, Programs};
 use crate::ledger::Ledger;
 use crate::network;
 use crate::observe::{self, Heartbeat, LineOutcome, Metrics};
@@ -52,11 +52,22 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let metrics = Arc::new(metrics);
 
     let pins = Pins::prepare(&settings.guard.pin_path)?;
-    let mut loaded = kernel::load(&programs(&settings))?;
+    let earlier = Earlier::find(&pins)?;
+    let mut loaded = kernel::load_from(&programs(&settings), earlier.as_ref())?;
     let allowlist = allow(&settings, &mut loaded)?;
     let protected = Protected::from(network);
     let mask = settings.guard.mask();
     let lists = configured::enforce(lists, mask, &mut loaded, &allowlist, (&protected, &metrics))?;
+    let capacity = configured::capacity(&settings);
+    let mut ledger = Ledger::new(capacity);
+    ledger.leave_to_lists(lists.size().sources(), lists.size().networks);
+    if let Some(earlier) = earlier {
+        let Loaded { blocklist, networks, settings, clock, .. } = &mut loaded;
+        let (allowlist, protected) = (&allowlist, &protected);
+        let mut enactor =
+            Enactor { blocklist, networks, settings, clock, allowlist, protected, metrics: &metrics };
+        ledger.adopt(adopt::take_over(&earlier, &lists, capacity, &mut enactor)?);
+    }
     let socket = control::listen(&settings.control.socket, &settings.control.group)?;
     let http = observe::listen(settings.listen).await?;
     attach(&mut loaded, &interfaces, &settings, &pins)?;
@@ -72,7 +83,6 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         program_id,
         ..
     } = loaded;
-    let capacity = configured::capacity(&settings);
     metrics.set_capacity(capacity.sources, capacity.networks);
     let (bans, bans_seen) = watch::channel(BanCounts::default());
     let note = KernelNote {
@@ -88,7 +98,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let heartbeat = Heartbeat::start();
     let mut guard = Guard {
         policy: Policy::new(settings.rules()),
-        ledger: Ledger::new(capacity),
+        ledger,
         lists,
         allowlist,
         protected: Protected::default(),
@@ -248,10 +258,7 @@ fn attach_each(
                 info!(interface = name, mode = mode.as_str(), "attached");
             }
             Attachment::Replaced => {
-                warn!(
-                    interface = name,
-                    "took the place of an earlier daemon's program; its bans are forgotten"
-                );
+                warn!(interface = name, "took the place of an earlier daemon's program");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The blocks in the kernel. Whoever holds this is their only writer.
 
 use nix::errno::Errno;
-use ssh_guard_common::flat::{LAST_END, OVERLAPS};
+use ssh_guard_common::flat::{OVERLAPS, fitting};
 use ssh_guard_common::records::Block;
 use ssh_guard_common::source::Source;
 use ssh_guard_common::time::Ticks;
@@ -19,14 +19,14 @@ impl Blocklist {
         Tables::new(maps, shapes, "the blocklist").map(Self)
     }
 
-    /// Drops every packet of the source from now on, until `until`, which is [`LAST_END`] at the latest. `overlaps`:
+    /// Drops every packet of the source from now on, until `until`, which is cut to what [fits](fitting). `overlaps`:
     /// addresses of the source that are in the allowlist pass. What was counted for a block that is already there is
     /// kept.
     ///
     /// # Errors
     /// If there is no room, or the kernel refuses to write; nothing has changed then.
     pub fn block(&mut self, source: Source, until: Ticks, overlaps: bool) -> Result<(), Fault> {
-        let end = until.min(LAST_END) | if overlaps { OVERLAPS } else { 0 };
+        let end = fitting(until) | if overlaps { OVERLAPS } else { 0 };
         self.put(source, end, |known| Block { end, ..known.unwrap_or_default() })
     }
 

@@ -2,10 +2,12 @@
 //! sizes that are configured now and with hashes of its own, and what stood in the old ones is written into them before
 //! the program takes the place of the old one. So a restart, an upgrade and a change of sizes are one and the same.
 
+use std::net::Ipv4Addr;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
-use aya::maps::{Array, Map, MapData, MapType};
+use aya::maps::lpm_trie::LpmTrie;
+use aya::maps::{Array, Map, MapData, MapError, MapType};
 use ssh_guard_common::flat::{CELL_WORDS, Family, Shape, V4, V6};
 use ssh_guard_common::records::{Block, Settings};
 use ssh_guard_common::source::{Source, SourceMask};
@@ -15,6 +17,7 @@ use super::flat::Table;
 use super::memory::Memory;
 use super::{Pins, batch};
 use crate::fault::{Exit, Fault};
+use crate::network::Network;
 
 /// The maps of an earlier daemon.
 pub struct Earlier {
@@ -22,6 +25,9 @@ pub struct Earlier {
     v4: Table<V4>,
     v6: Table<V6>,
     beside: MapData,
+    nets_24: Table<V4>,
+    nets_v4: LpmTrie<MapData, [u8; 4], Block>,
+    nets_v6: LpmTrie<MapData, [u8; 16], Block>,
 }
 
 impl Earlier {
@@ -62,6 +68,11 @@ impl Earlier {
             v4: table(folder, names::BLOCKED_V4)?,
             v6: table(folder, names::BLOCKED_V6)?,
             beside,
+            nets_24: table(folder, names::BLOCKED_NETS_24)?,
+            nets_v4: LpmTrie::try_from(open(folder, names::BLOCKED_NETS_V4)?)
+                .map_err(|error| strange(folder, names::BLOCKED_NETS_V4).because(error))?,
+            nets_v6: LpmTrie::try_from(open(folder, names::BLOCKED_NETS_V6)?)
+                .map_err(|error| strange(folder, names::BLOCKED_NETS_V6).because(error))?,
         })
     }
 
@@ -77,7 +88,29 @@ impl Earlier {
         self.settings.mask
     }
 
-    /// Every block, whether it is over or not, in no order.
+    /// Every block of a network, whether it is over or not, in no order; of several for the same network any.
+    ///
+    /// # Errors
+    /// If the kernel refuses to read.
+    pub fn networks(&self) -> Result<Vec<(Network, Block)>, Fault> {
+        let unreadable = |error: MapError| {
+            Fault::new(Exit::Failure, "cannot read an earlier daemon's blocks of networks").because(error)
+        };
+        let mut blocks: Vec<_> =
+            self.nets_24.entries().map(|(first, block)| (Network::new(first, 24), block)).collect();
+        for entry in &self.nets_v4 {
+            let (key, block) = entry.map_err(unreadable)?;
+            blocks.push((Network::new(Ipv4Addr::from(key.data()).into(), prefix(key.prefix_len())), block));
+        }
+        for entry in &self.nets_v6 {
+            let (key, block) = entry.map_err(unreadable)?;
+            let first = Source::from_words(bytemuck::cast(key.data()));
+            blocks.push((Network::new(first, prefix(key.prefix_len())), block));
+        }
+        Ok(blocks)
+    }
+
+    /// Every block of a source, whether it is over or not, in no order.
     ///
     /// # Errors
     /// If the kernel refuses to read.
@@ -120,6 +153,10 @@ fn strange(folder: &Path, name: &str) -> Fault {
         Exit::Failure,
         format!("'{}' is not what an earlier daemon of this version pins", path.display()),
     )
+}
+
+fn prefix(bits: u32) -> u8 {
+    u8::try_from(bits).unwrap_or(u8::MAX)
 }
 
 fn size(bytes: usize) -> u32 {

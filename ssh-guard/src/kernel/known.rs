@@ -1,7 +1,7 @@
 //! The sources that are known-good, in the kernel. Whoever holds this is their only writer.
 
 use nix::errno::Errno;
-use ssh_guard_common::flat::{LAST_END, SHARED};
+use ssh_guard_common::flat::{SHARED, fitting};
 use ssh_guard_common::records;
 use ssh_guard_common::source::Source;
 use ssh_guard_common::time::Ticks;
@@ -18,13 +18,13 @@ impl KnownGood {
         Tables::new(maps, shapes, "the table of known-good sources").map(Self)
     }
 
-    /// Spares the source the limits from now on, until `until`, which is [`LAST_END`] at the latest. `shared`: many stand
+    /// Spares the source the limits from now on, until `until`, which is cut to what [fits](fitting). `shared`: many stand
     /// behind it, and limits hold for it all the same.
     ///
     /// # Errors
     /// If there is no room, or the kernel refuses to write; nothing has changed then.
     pub fn know(&mut self, source: Source, until: Ticks, shared: bool) -> Result<(), Fault> {
-        let end = until.min(LAST_END) | if shared { SHARED } else { 0 };
+        let end = fitting(until) | if shared { SHARED } else { 0 };
         self.0.put(source, end, |_| records::KnownGood { end }).map_err(|error| {
             let what = format!("the kernel does not take {source} for known-good");
             if errno(&error) == Some(Errno::E2BIG) {

@@ -69,7 +69,7 @@ impl Networks {
     }
 
     /// Drops every packet from the network from now on, until `until`, which is
-    /// [`LAST_END`](ssh_guard_common::flat::LAST_END) at the latest. What was counted for a network that is already there
+    /// cut to what [fits](ssh_guard_common::flat::fitting). What was counted for a network that is already there
     /// is kept. `overlaps`: addresses of the network that are excepted pass. A network around this one has them too, so it
     /// needs the flag as well.
     ///

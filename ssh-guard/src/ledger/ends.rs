@@ -9,6 +9,12 @@ use crate::network::Network;
 #[derive(Debug, Default)]
 pub(super) struct Ends(BTreeSet<(Moment, Network)>);
 
+impl FromIterator<(Moment, Network)> for Ends {
+    fn from_iter<I: IntoIterator<Item = (Moment, Network)>>(ends: I) -> Self {
+        Self(ends.into_iter().collect())
+    }
+}
+
 impl Ends {
     pub(super) fn insert(&mut self, until: Moment, banned: Network) {
         self.0.insert((until, banned));

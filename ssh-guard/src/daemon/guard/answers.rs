@@ -42,10 +42,10 @@ impl Guard {
 
     fn tell_ban(&self, ban: &Ban, now: Moment) -> BanEntry {
         BanEntry {
-            reason: ban.reason.as_str().to_owned(),
+            reason: ban.reason.is_known().then(|| ban.reason.as_str().to_owned()),
             rule: ban.note.clone().unwrap_or_else(|| ban.rule.to_string()),
-            since: clock::wall(ban.since),
-            until: Some(clock::wall(ban.until)),
+            since: ban.reason.is_known().then(|| clock::wall(ban.since)),
+            until: Some(ban.until).filter(|until| until.comes()).map(clock::wall),
             rung: ban.rung,
             offences: ban.offences,
             ..self.tell_block(ban.entry(), now)
@@ -58,10 +58,10 @@ impl Guard {
             None => format!("listed in {}", list.name.as_str()),
         };
         BanEntry {
-            reason: Reason::List.as_str().to_owned(),
+            reason: Some(Reason::List.as_str().to_owned()),
             rule,
-            since: clock::wall(list.since),
-            until: Some(list.until).filter(|until| *until < Moment::NEVER).map(clock::wall),
+            since: Some(clock::wall(list.since)),
+            until: Some(list.until).filter(|until| until.comes()).map(clock::wall),
             ..self.tell_block(entry, now)
         }
     }

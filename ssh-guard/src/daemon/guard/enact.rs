@@ -1,5 +1,6 @@
 //! Writes blocks into the kernel: what it drops follows from the bans, the lists and the allowlist together.
 
+use ssh_guard_common::flat::OVERLAPS;
 use ssh_guard_common::records::{Block, Settings};
 
 use super::{Guard, Maps};
@@ -7,7 +8,7 @@ use crate::allowlist::{Allowlist, Covered};
 use crate::ban::Scope;
 use crate::fault::Fault;
 use crate::kernel::{self, Networks};
-use crate::lists::Entry;
+use crate::lists::{Entry, Lists};
 use crate::moment::Moment;
 use crate::network::Network;
 use crate::observe::{MapOperation, Metrics};
@@ -43,7 +44,7 @@ impl Enactor<'_> {
                 }
                 continue;
             };
-            let until = self.clock.ticks_at(Some(until).filter(|until| *until < Moment::NEVER));
+            let until = self.clock.ticks_at(Some(until).filter(|until| *until != Moment::NEVER));
             let overlaps = self.overlaps(network);
             match scope {
                 Scope::Network => block.push((network, until, overlaps)),
@@ -69,6 +70,41 @@ impl Enactor<'_> {
             written.inspect_err(|_| self.metrics.refused(MapOperation::UnblockNetwork))?;
         }
         Ok(())
+    }
+
+    /// Blocks as an earlier daemon did, until what is listed lets go of it too.
+    ///
+    /// # Errors
+    /// If the kernel refuses; some may be written then.
+    pub(in crate::daemon) fn restore(
+        &mut self,
+        blocked: impl IntoIterator<Item = (Entry, Block)>,
+        lists: &Lists,
+    ) -> Result<(), Fault> {
+        let mut networks = Vec::new();
+        for (entry, block) in blocked {
+            // What is listed is blocked without an end already.
+            if lists.hold(entry) {
+                continue;
+            }
+            let (network, scope) = entry;
+            let overlaps = self.overlaps(network);
+            match scope {
+                Scope::Network => networks.push((network, block.until(), overlaps)),
+                Scope::Source => {
+                    let flag = if overlaps { OVERLAPS } else { 0 };
+                    let restored =
+                        self.blocklist.restore(network.first(), Block { end: block.until() | flag, ..block });
+                    restored.inspect_err(|_| self.metrics.refused(MapOperation::Block))?;
+                }
+            }
+        }
+        self.put_to_use(Settings::BLOCKLIST)?;
+        for (network, ..) in &networks {
+            self.put_to_use(Networks::flag_of(*network))?;
+        }
+        let written = self.networks.block_all(networks);
+        written.inspect_err(|_| self.metrics.refused(MapOperation::BlockNetwork))
     }
 
     /// Whether some addresses, and not all, are excepted from a block.

@@ -67,7 +67,7 @@ impl Remarks {
     pub(in crate::daemon) fn tell(&self, list: &List, replaces: bool) -> Done {
         let Self { sources, networks, .. } = self;
         let until = match list.until {
-            Moment::NEVER => "they are unbanned".to_owned(),
+            Moment::UNTIL_LIFTED => "they are unbanned".to_owned(),
             until => clock::wall(until).to_string(),
         };
         let name = list.name.as_str();

@@ -114,7 +114,7 @@ impl Guard {
             name: new.name,
             entries: new.entries.into(),
             since: now,
-            until: new.length.map_or(Moment::NEVER, |length| now.plus(length)),
+            until: new.length.map_or(Moment::UNTIL_LIFTED, |length| now.plus(length)),
             note: new.reason.map(Into::into),
         };
         let (new, forced) = (Size::default(), new.forced);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ssh_guard_common::flat::{LAST_END, OVERLAPS};
+use ssh_guard_common::flat::{OVERLAPS, fitting};
 use ssh_guard_common::time::Ticks;
 
 use crate::network::Network;
@@ -112,7 +112,7 @@ impl Nest {
                 around.pop();
             }
             let outer = around.last().map_or(beyond, |(_, end)| *end);
-            let until = ban.until.min(LAST_END).max(outer);
+            let until = fitting(ban.until).max(outer);
             around.push((network, until));
             let is_24 = network.is_v4() && network.prefix() == 24;
             if let Some(last) = due.last_mut()
@@ -130,7 +130,7 @@ impl Nest {
     fn last_end_around(&self, mut network: Network) -> Ticks {
         let mut last = 0;
         while let Some((outer, Entry { ban, .. })) = self.around(network) {
-            last = last.max(ban.until.min(LAST_END));
+            last = last.max(fitting(ban.until));
             network = outer;
         }
         last
@@ -150,6 +150,8 @@ mod tests {
     use std::net::IpAddr;
 
     use ipnet::IpNet;
+
+    use ssh_guard_common::flat::LAST_END;
 
     use super::*;
 
