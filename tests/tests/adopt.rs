@@ -137,6 +137,28 @@ fn what_was_configured_is_in_force_no_longer_than_it_is_configured_and_a_loaded_
 }
 
 #[test]
+fn a_list_that_is_loaded_again_takes_the_place_of_what_was_taken_over_of_it() {
+    needs!(ALL[0], ALL[1], ALL[2]);
+    let lab = Lab::new();
+    let mut daemon = Daemon::start_at(Site::with_log("limits.blocklist = 1024"), lab.server(), &[]);
+    let list = daemon.site().folder().join("list");
+    let lines: Vec<String> = (0..900).map(|n| format!("10.9.{}.{}", n / 250, n % 250)).collect();
+    fs::write(&list, lines.join("\n")).unwrap();
+    let load = ["ban", "--file", list.to_str().unwrap()];
+    assert_eq!(daemon.cli(&load).code, 0);
+    daemon.kill9();
+    daemon.start_again();
+    assert_eq!(banned(&daemon).len(), 900);
+    // There is no room for twice as many.
+    let answer = daemon.cli(&load);
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert!(bans(&daemon).iter().all(|ban| ban["reason"] == "list"), "{:?}", bans(&daemon)[0]);
+    assert_eq!(banned(&daemon).len(), 900);
+    assert_eq!(daemon.cli(&["unban", "--file", list.to_str().unwrap()]).code, 0);
+    assert!(bans(&daemon).is_empty());
+}
+
+#[test]
 fn what_is_allowed_now_is_not_taken_over_and_another_prefix_widens_no_ban() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();

@@ -39,6 +39,8 @@ struct Counting {
     list: List,
     at: usize,
     new: Size,
+    /// Of these, bans of an earlier daemon that the list takes the place of.
+    absorbed: Size,
     remarks: Remarks,
     forced: bool,
     answer: Reply,
@@ -118,16 +120,18 @@ impl Guard {
             note: new.reason.map(Into::into),
         };
         let (new, forced) = (Size::default(), new.forced);
-        let counting = Counting { list, at: 0, new, remarks: Remarks::default(), forced, answer };
+        let (absorbed, remarks) = (Size::default(), Remarks::default());
+        let counting = Counting { list, at: 0, new, absorbed, remarks, forced, answer };
         self.work.jobs.push_back(Job::Count(Box::new(counting)));
     }
 
     fn count(&mut self, mut counting: Box<Counting>) -> Option<Job> {
-        let Counting { list, at, new, remarks, forced, .. } = &mut *counting;
+        let Counting { list, at, new, absorbed, remarks, forced, .. } = &mut *counting;
         let end = (*at + PART).min(list.entries.len());
         for entry in (*at..end).filter_map(|number| list.entries.get(number)) {
             if !self.lists.hold(entry) {
                 *new.of(entry) += 1;
+                *absorbed.of(entry) += usize::from(self.is_absorbed(entry, list));
             }
             remarks.note(entry, &self.protected, &self.allowlist, *forced);
         }
@@ -135,9 +139,9 @@ impl Guard {
         if end < list.entries.len() {
             return Some(Job::Count(counting));
         }
-        let Counting { list, new, remarks, answer, .. } = *counting;
+        let Counting { list, new, absorbed, remarks, answer, .. } = *counting;
         if let Err(fault) =
-            remarks.check(list.name.as_str(), FORCE).and_then(|()| self.check_room(&list, new))
+            remarks.check(list.name.as_str(), FORCE).and_then(|()| self.check_room(&list, new, absorbed))
         {
             reply(answer, Err(fault));
             return None;
@@ -151,9 +155,9 @@ impl Guard {
     }
 
     /// Refuses a list that does not fit; bans that others could displace are no room for it.
-    fn check_room(&self, list: &List, new: Size) -> Result<(), Fault> {
+    fn check_room(&self, list: &List, new: Size, absorbed: Size) -> Result<(), Fault> {
         for scope in Scope::ALL {
-            let (free, new) = (self.ledger.free(scope), new.of_scope(scope));
+            let (free, new) = (self.ledger.free(scope), new.of_scope(scope) - absorbed.of_scope(scope));
             if new > free {
                 let (what, limit) = (scope.plural(), scope.limit());
                 let capacity = self.ledger.capacity(scope);
@@ -172,11 +176,22 @@ impl Guard {
         Ok(())
     }
 
+    /// Whether a list takes the place of a ban that an earlier daemon left: the same list, perhaps, as it was loaded then.
+    fn is_absorbed(&self, (network, _): Entry, list: &List) -> bool {
+        let ban = self.ledger.get(network);
+        ban.is_some_and(|ban| ban.reason == Reason::Unknown && ban.until <= list.until)
+    }
+
     fn enter(&mut self, mut entering: Box<Entering>) -> Job {
         let Entering { list, at, .. } = &mut *entering;
         let end = (*at + PART).min(list.entries.len());
         let part: Vec<Entry> = (*at..end).filter_map(|number| list.entries.get(number)).collect();
         *at = end;
+        for entry in &part {
+            if self.is_absorbed(*entry, list) {
+                self.ledger.remove(entry.0);
+            }
+        }
         let entered = self.settle(part);
         if entered.is_ok() && end < list.entries.len() {
             return Job::Enter(entering);
