@@ -62,11 +62,13 @@ fn measure_with(object: &Path, size: u32, plan: &Plan, report: &mut Report) -> R
     let list_v4: Vec<_> = strangers.iter().copied().chain(friends).collect();
     let list_v6: Vec<_> = sources::strangers_v6().take(many).collect();
 
-    let mut guards = [Guard::load(size)?, Guard::load(size)?];
-    guards[0].block(strangers[..many].iter().copied().map(Source::from))?;
+    let mut guards = [Guard::load(size)?, Guard::load(size)?, Guard::load(size)?];
+    for guard in &mut guards[..2] {
+        guard.block(strangers[..many].iter().copied().map(Source::from))?;
+    }
     guards[0].know(all.take(many / 2).map(Source::from))?;
-    guards[0].allow(sources::networks_of_friends(ALLOWED_NETWORKS))?;
-    guards[1].block(list_v6.iter().map(|source| SourceMask::new(32, 64).apply(*source)))?;
+    guards[1].allow(sources::networks_of_friends(ALLOWED_NETWORKS))?;
+    guards[2].block(list_v6.iter().map(|source| SourceMask::new(32, 64).apply(*source)))?;
     let mut programs = Programs::load(object, &[EMPTY_DROP, WALK_V4, WALK_V6], &list_v4, &list_v6)?;
 
     let ways = ways(size, &programs, &mut guards)?;
@@ -101,10 +103,10 @@ fn measure_with(object: &Path, size: u32, plan: &Plan, report: &mut Report) -> R
 /// How many runs it takes to learn about how long one takes.
 const CALIBRATION: u32 = 300_000;
 
-fn ways(size: u32, programs: &Programs, guards: &mut [Guard; 2]) -> Result<Vec<Way>> {
+fn ways(size: u32, programs: &Programs, guards: &mut [Guard; 3]) -> Result<Vec<Way>> {
     let empty = || descriptor(programs.program(EMPTY_DROP)?);
-    let [guard, guard_v6] = guards;
-    let (guard, guard_v6) = (guard.program()?, guard_v6.program()?);
+    let [guard, allowing, guard_v6] = guards;
+    let (guard, allowing, guard_v6) = (guard.program()?, allowing.program()?, guard_v6.program()?);
     let v4 = |row, guard: Option<usize>, program, first, port, action, verdict| Way {
         row,
         walker: WALK_V4,
@@ -124,16 +126,16 @@ fn ways(size: u32, programs: &Programs, guards: &mut [Guard; 2]) -> Result<Vec<W
         v4("empty", None, empty()?, 0, PORT, DROP, None),
         v4("blocked", Some(0), descriptor(guard)?, 0, PORT, DROP, Some(Verdict::Blocked)),
         v4("passed", Some(0), descriptor(guard)?, size, PORT, PASS, Some(Verdict::Passed)),
-        v4("allowed", Some(0), descriptor(guard)?, 2 * size, PORT, PASS, Some(Verdict::Allowed)),
+        v4("allowed", Some(1), descriptor(allowing)?, 2 * size, PORT, PASS, Some(Verdict::Allowed)),
         v4("elsewhere", Some(0), descriptor(guard)?, 0, 443, PASS, None),
         v6("empty-v6", None, empty()?, None),
-        v6("blocked-v6", Some(1), descriptor(guard_v6)?, Some(Verdict::Blocked)),
+        v6("blocked-v6", Some(2), descriptor(guard_v6)?, Some(Verdict::Blocked)),
     ])
 }
 
 /// Test-runs a way that often: nanoseconds a run, on the thread's own clock, so that neither what other processes take
 /// of the CPU counts nor the kernel's wait at the end of the call.
-fn run(programs: &mut Programs, way: &Way, guards: &[Guard; 2], size: u32, repeat: u32) -> Result<f64> {
+fn run(programs: &mut Programs, way: &Way, guards: &[Guard; 3], size: u32, repeat: u32) -> Result<f64> {
     programs.measure(&way.program)?;
     programs.begin(Walk { first: way.first, count: size, ..Walk::default() })?;
     let counted = |verdict| match way.guard {
