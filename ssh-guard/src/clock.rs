@@ -17,6 +17,18 @@ pub fn now() -> Moment {
     Moment::from_start(read(ClockId::CLOCK_BOOTTIME))
 }
 
+/// How long the machine has slept since boot: by how much that clock is ahead of the one that stands still meanwhile
+/// (`CLOCK_MONOTONIC`).
+///
+/// # Panics
+///
+/// Never: every kernel has the clocks.
+#[must_use]
+pub fn asleep() -> Duration {
+    let awake = read(ClockId::CLOCK_MONOTONIC);
+    read(ClockId::CLOCK_BOOTTIME).saturating_sub(awake)
+}
+
 /// Reads the time of day, as the time since 1970 (UTC); it may step.
 ///
 /// # Panics

@@ -123,6 +123,12 @@ impl Guard {
 
     /// Vouches for the maps for a few seconds more: what is over was just taken out.
     fn renew_lease(&mut self, now: Moment) {
+        if let Some(slept) = self.maps.clock.wake(clock::asleep()) {
+            info!(
+                seconds = slept.as_secs(),
+                "the machine has slept; bans that were in force end as much later"
+            );
+        }
         let until = self.maps.clock.ticks_at(Some(now.plus(LEASE)));
         if let Err(fault) = self.maps.settings.renew(until) {
             warn!(error = fault.told(), "the program's limits end: their lease is not renewed");

@@ -7,6 +7,7 @@ use aya::programs::{TestRun as _, Xdp};
 use nix::time::{ClockId, clock_getres};
 use ssh_guard_common::time::{NEVER, TICK_SHIFT, Ticks, ticks};
 
+use crate::clock;
 use crate::fault::{Exit, Fault};
 use crate::moment::Moment;
 
@@ -20,6 +21,8 @@ pub struct KernelClock {
     /// A point of both clocks.
     jiffies: u64,
     moment: Moment,
+    /// How long the machine had slept by then.
+    asleep: Duration,
 }
 
 impl KernelClock {
@@ -31,7 +34,16 @@ impl KernelClock {
         let (jiffies, moment) = read_both(program)?;
         // No tick that comes is 0, which is when an entry was last hit that never was.
         let base = base.unwrap_or(jiffies.saturating_sub(1 << TICK_SHIFT));
-        Ok(Self { hz: tick_rate()?.into(), base, jiffies, moment })
+        Ok(Self { hz: tick_rate()?.into(), base, jiffies, moment, asleep: clock::asleep() })
+    }
+
+    /// Takes note of how long the machine has slept since boot: jiffies stood still then, and moments did not. What was
+    /// made ticks of before ends as much later. Returns how long it slept since the last time, if it did.
+    pub fn wake(&mut self, asleep: Duration) -> Option<Duration> {
+        let slept = asleep.checked_sub(self.asleep).filter(|slept| *slept >= NO_SLEEP)?;
+        self.moment = self.moment.plus(slept);
+        self.asleep = asleep;
+        Some(slept)
     }
 
     /// The jiffies from which ticks are counted.
@@ -84,6 +96,9 @@ impl KernelClock {
     }
 }
 
+/// The clocks are read one after the other: so far apart they may seem to be without a sleep.
+const NO_SLEEP: Duration = Duration::from_millis(500);
+
 fn fraction(jiffies: u64, hz: u64) -> u32 {
     u32::try_from(jiffies % hz).unwrap_or(u32::MAX)
 }
@@ -128,7 +143,8 @@ mod tests {
     const START: Duration = Duration::from_secs(500);
 
     fn clock(hz: u64) -> KernelClock {
-        KernelClock { hz, base: 10_000, jiffies: 10_000, moment: Moment::from_start(START) }
+        let (moment, asleep) = (Moment::from_start(START), Duration::ZERO);
+        KernelClock { hz, base: 10_000, jiffies: 10_000, moment, asleep }
     }
 
     #[test]
@@ -143,6 +159,19 @@ mod tests {
                 assert!(told.since(end) < 2 * tick, "{hz} Hz, {seconds} s: late by {:?}", told.since(end));
             }
         }
+    }
+
+    #[test]
+    fn an_end_is_told_as_far_ahead_after_a_sleep_as_before_it() {
+        let mut clock = clock(250);
+        let end = |clock: &KernelClock, now: u64| {
+            clock.ticks_at(Some(Moment::from_start(Duration::from_secs(now + 60))))
+        };
+        let before = end(&clock, 500);
+        assert_eq!(clock.wake(Duration::from_millis(100)), None);
+        assert_eq!(clock.wake(Duration::from_secs(3600)), Some(Duration::from_secs(3600)));
+        assert_eq!(clock.wake(Duration::from_secs(3600)), None);
+        assert_eq!(end(&clock, 500 + 3600), before, "no jiffy has gone by");
     }
 
     #[test]
