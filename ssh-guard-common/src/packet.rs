@@ -3,6 +3,7 @@
 mod bytes;
 mod ipv4;
 mod ipv6;
+mod plain;
 mod tcp;
 
 pub use bytes::{Bytes, Stretch};
@@ -50,6 +51,15 @@ pub trait Ports {
 /// Reads a frame that starts with an Ethernet header.
 #[inline(always)]
 pub fn read(frame: &impl Bytes, ports: &impl Ports) -> Reading {
+    match plain::read(frame, ports) {
+        Some(reading) => reading,
+        None => read_any(frame, ports),
+    }
+}
+
+/// The same, whatever headers there are.
+#[inline(always)]
+fn read_any(frame: &impl Bytes, ports: &impl Ports) -> Reading {
     let mut offset = ETHERNET_ADDRESSES;
     for _ in 0..=MAX_VLAN_TAGS {
         let Some(ethertype) = frame.stretch::<2>(offset) else { return Reading::Elsewhere };

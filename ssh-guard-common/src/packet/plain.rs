@@ -1,0 +1,116 @@
+//! What most packets are: IPv4 without options right behind Ethernet. Everything stands at a place that is known when this
+//! is compiled, which spares each packet of the machine half of what reading it costs.
+
+use super::{Bytes, Flags, IPV4, Ports, Reading, Segment, Stretch, TCP};
+use crate::source::Source;
+
+/// Reads such a frame; nothing of any other one, which is no statement about it.
+#[inline(always)]
+pub(super) fn read(frame: &impl Bytes, ports: &impl Ports) -> Option<Reading> {
+    let headers = frame.stretch::<HEADERS>(0)?;
+    if headers.short::<ETHERTYPE>() != IPV4 || headers.byte::<VERSION_AND_LENGTH>() != WITHOUT_OPTIONS {
+        return None;
+    }
+    if headers.byte::<PROTOCOL>() != TCP {
+        return Some(Reading::Elsewhere);
+    }
+    let length = usize::from(headers.short::<LENGTH>());
+    if headers.short::<FRAGMENT>() & FRAGMENT_OFFSET != 0 || length < IP + LEAST_TCP {
+        return None;
+    }
+    let port = headers.short::<PORT>();
+    if !ports.guard(port) {
+        return Some(Reading::Elsewhere);
+    }
+    Some(Reading::Guarded(Segment {
+        source: Source::from_v4(headers.word::<SOURCE>()),
+        source_port: headers.short::<SOURCE_PORT>(),
+        port,
+        flags: Flags(headers.byte::<FLAGS>()),
+        payload: (length - IP).saturating_sub(usize::from(headers.byte::<DATA_OFFSET>() >> 4) * 4),
+    }))
+}
+
+/// Bytes of the headers of Ethernet, of IPv4 without options, and of TCP without options.
+const ETHERNET: usize = 14;
+const IP: usize = 20;
+const LEAST_TCP: usize = 20;
+const HEADERS: usize = ETHERNET + IP + LEAST_TCP;
+
+const ETHERTYPE: usize = 12;
+const VERSION_AND_LENGTH: usize = ETHERNET;
+/// Version 4, and a header of five words.
+const WITHOUT_OPTIONS: u8 = 0x45;
+const LENGTH: usize = ETHERNET + 2;
+const FRAGMENT: usize = ETHERNET + 6;
+/// The bits of the flags word that say where in the datagram a fragment lies.
+const FRAGMENT_OFFSET: u16 = 0x1fff;
+const PROTOCOL: usize = ETHERNET + 9;
+const SOURCE: usize = ETHERNET + 12;
+const SOURCE_PORT: usize = ETHERNET + IP;
+const PORT: usize = SOURCE_PORT + 2;
+const DATA_OFFSET: usize = SOURCE_PORT + 12;
+const FLAGS: usize = SOURCE_PORT + 13;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::read_any;
+
+    struct Port22;
+
+    impl Ports for Port22 {
+        fn guard(&self, port: u16) -> bool {
+            port == 22
+        }
+    }
+
+    /// A SYN to port 22, with 6 bytes behind it.
+    fn frame() -> [u8; HEADERS + 6] {
+        let mut frame = [0; HEADERS + 6];
+        frame[ETHERTYPE] = 0x08;
+        frame[VERSION_AND_LENGTH] = WITHOUT_OPTIONS;
+        frame[LENGTH + 1] = 46;
+        frame[PROTOCOL] = TCP;
+        frame[SOURCE..SOURCE + 4].copy_from_slice(&[203, 0, 113, 7]);
+        frame[SOURCE_PORT] = 0x9c;
+        frame[PORT + 1] = 22;
+        frame[DATA_OFFSET] = 0x50;
+        frame[FLAGS] = 0x02;
+        frame
+    }
+
+    #[test]
+    fn a_plain_packet_is_read_by_the_short_way() {
+        assert!(
+            matches!(read(&&frame()[..], &Port22), Some(Reading::Guarded(segment)) if segment.payload == 6)
+        );
+        assert_eq!(read(&&frame()[..HEADERS - 1], &Port22), None);
+    }
+
+    #[test]
+    fn the_short_way_says_what_the_long_one_does_of_every_packet_that_differs_in_two_bytes_and_of_every_cut()
+    {
+        let mut taken = 0;
+        for first in 0..HEADERS {
+            for second in first..HEADERS {
+                for value in [0, 1, 2, 5, 6, 20, 22, 0x1f, 0x20, 0x40, 0x45, 0x46, 0x60, 0xff] {
+                    let mut frame = frame();
+                    frame[first] = value;
+                    frame[second] ^= value;
+                    if let Some(reading) = read(&&frame[..], &Port22) {
+                        assert_eq!(reading, read_any(&&frame[..], &Port22), "{first} {second} {value:#x}");
+                        taken += 1;
+                    }
+                }
+            }
+        }
+        assert!(taken > 10_000, "{taken}");
+        for cut in 0..=HEADERS + 6 {
+            let frame = frame();
+            if let Some(reading) = read(&&frame[..cut], &Port22) {
+                assert_eq!(reading, read_any(&&frame[..cut], &Port22), "{cut}");
+            }
+        }
+    }
+}
