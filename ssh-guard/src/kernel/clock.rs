@@ -169,8 +169,8 @@ mod tests {
         };
         let before = end(&clock, 500);
         assert_eq!(clock.wake(Duration::from_millis(100)), None);
-        assert_eq!(clock.wake(Duration::from_secs(3600)), Some(Duration::from_secs(3600)));
-        assert_eq!(clock.wake(Duration::from_secs(3600)), None);
+        assert_eq!(clock.wake(Duration::from_hours(1)), Some(Duration::from_hours(1)));
+        assert_eq!(clock.wake(Duration::from_hours(1)), None);
         assert_eq!(end(&clock, 500 + 3600), before, "no jiffy has gone by");
     }
 
