@@ -116,7 +116,24 @@ fn where_there_is_less_room_than_before_the_bans_that_end_first_are_lifted_and_i
     let banned = banned(&daemon);
     assert_eq!(banned.len(), 1024);
     assert!(banned.contains(&"203.0.113.7".to_owned()), "it ends last");
-    assert!(daemon.output().contains("477 bans of an earlier daemon"), "{}", daemon.output());
+    assert!(daemon.output().contains("477 of an earlier daemon's are lifted"), "{}", daemon.output());
+}
+
+#[test]
+fn where_there_is_less_room_what_was_listed_without_an_end_makes_room_for_bans() {
+    needs!(ALL[0], ALL[1], ALL[2]);
+    let lab = Lab::new();
+    let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
+    let list = daemon.site().folder().join("list");
+    let lines: Vec<String> = (0..1500).map(|n| format!("10.9.{}.{}", n / 250, n % 250)).collect();
+    fs::write(&list, lines.join("\n")).unwrap();
+    assert_eq!(daemon.cli(&["ban", "--file", list.to_str().unwrap()]).code, 0);
+    assert_eq!(daemon.cli(&["ban", "--for", "1h", "203.0.113.7"]).code, 0);
+    daemon.kill9();
+    configure(&daemon, "limits.blocklist = 1024");
+    daemon.start_again();
+    let banned = banned(&daemon);
+    assert_eq!((banned.len(), banned.contains(&"203.0.113.7".to_owned())), (1024, true));
 }
 
 #[test]

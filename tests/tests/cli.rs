@@ -187,6 +187,10 @@ fn an_allowed_address_lifts_its_ban_and_passes_inside_a_banned_prefix() {
     assert_eq!(connect("2001:db8:7::8"), Connect::TimedOut, "it is like its neighbours again");
     let answer = daemon.cli(&["allow", "--remove", "2001:db8:7::8"]);
     assert_eq!(answer.stdout, "2001:db8:7::8/128 was not in the allowlist\n");
+    assert_eq!(daemon.cli(&["allow", "198.18.0.0/24"]).code, 0);
+    let answer = daemon.cli(&["allow", "--remove", "198.18.0.7"]);
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert!(answer.stderr.contains("it lies in 198.18.0.0/24"), "{answer:?}");
 
     assert_eq!(daemon.cli(&["allow", "2001:db8:7::a"]).code, 0);
     let answer = daemon.cli(&["allow", "2001:db8:7::a", "--for", "1s"]);

@@ -16,7 +16,7 @@ pub(super) struct Allow {
     /// Which networks or addresses
     #[arg(value_name = "ADDR|NET", required = true)]
     networks: Vec<String>,
-    /// For how long: 10m, 1h, 7d [default: until the daemon ends]
+    /// For how long: 10m, 1h, 7d [default: until the daemon is started again]
     ///
     /// What the configuration's 'allow.sources' name is allowed for good.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse, conflicts_with = "remove")]

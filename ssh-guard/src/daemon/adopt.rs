@@ -58,11 +58,12 @@ pub(super) fn take_over(
         let room = room.saturating_sub(lists.size().of_scope(scope));
         if blocked.len() > room {
             let (what, lost) = (scope.plural(), blocked.len() - room);
-            blocked.sort_by_key(|(_, block)| Reverse(block.until()));
+            // What has no end was listed, and can be listed again: it makes room for bans.
+            blocked.sort_by_key(|(_, block)| (is_endless(block), Reverse(block.until())));
             blocked.truncate(room);
             warn!(
-                hint = format!("set '{}' to more than {}", scope.limit(), room + lost),
-                "there is room for {room} {what}: {lost} bans of an earlier daemon, those that end first, are lifted"
+                hint = format!("set '{}' to {} or more", scope.limit(), room + lost),
+                "there is room for {room} {what}: {lost} of an earlier daemon's are lifted, what was listed first, then what ends first"
             );
         }
     }
@@ -81,10 +82,7 @@ pub(super) fn take_over(
         source: network.first(),
         prefix: network.prefix(),
         since,
-        until: match block.until() {
-            tick if tick >= LAST_END - 1 => Moment::UNTIL_LIFTED,
-            tick => enactor.clock.moment_of(tick),
-        },
+        until: if is_endless(&block) { Moment::UNTIL_LIFTED } else { enactor.clock.moment_of(block.until()) },
         reason: Reason::Unknown,
         rule: Arc::clone(&rule),
         rung: None,
@@ -95,6 +93,11 @@ pub(super) fn take_over(
         forced: false,
     };
     Ok(blocked.into_iter().map(ban).collect())
+}
+
+/// Whether it is for somebody to end it, as with what is loaded from a list.
+fn is_endless(block: &Block) -> bool {
+    block.until() >= LAST_END - 1
 }
 
 /// Leaves out what lies in a network that is blocked as long: the kernel has for it the end of what is around it, and its

@@ -92,7 +92,7 @@ impl Guard {
             done.done.push(match until {
                 Some(until) => format!("allowed {network} until {}", clock::wall(until)),
                 None => format!(
-                    "allowed {network} until the daemon ends; to keep it, write it to 'allow.sources'"
+                    "allowed {network} until the daemon is started again; to keep it, write it to 'allow.sources'"
                 ),
             });
             done.done.extend(self.settle_blocks(network)?);
@@ -106,6 +106,12 @@ impl Guard {
         for network in request.networks.iter().copied().map(Network::from) {
             self.leave_allowlist(network)?;
             if !self.allowlist.remove(network) {
+                if let Some(around) = self.allowlist.network_of(network) {
+                    let what =
+                        format!("{network} is still allowed: it lies in {around}, which is in the allowlist");
+                    return Err(Fault::new(Exit::Failure, what)
+                        .hint(format!("take that out: ssh-guard allow --remove {around}")));
+                }
                 done.done.push(format!("{network} was not in the allowlist"));
                 continue;
             }
