@@ -128,8 +128,7 @@ impl Family for V6 {
 
     #[inline(always)]
     fn place(shape: &Shape, source: Source) -> Place {
-        let words = source.words().map(u64::from);
-        let (high, low) = (words[0] << 32 | words[1], words[2] << 32 | words[3]);
+        let [high, low] = source.halves();
         let [s, t, u, v] = shape.seed;
         let hash =
             high.wrapping_add(s).wrapping_mul(t | 1).wrapping_add(low.wrapping_add(u).wrapping_mul(v | 1));
@@ -154,11 +153,19 @@ impl Shape {
         self.buckets * F::CELLS_PER_BUCKET
     }
 
-    /// Where the end of a slot stands; when it was last hit stands behind it.
+    /// Where the end of a slot stands.
     #[inline(always)]
     #[must_use]
     pub const fn end(&self, bucket: u32, slot: u32) -> At {
         At { cell: self.buckets + bucket * 2 + slot / 8, word: (slot % 8 * 2) as usize }
+    }
+
+    /// Where stands when a slot was last hit: behind its end.
+    #[inline(always)]
+    #[must_use]
+    pub const fn last_hit(&self, bucket: u32, slot: u32) -> At {
+        let At { cell, word } = self.end(bucket, slot);
+        At { cell, word: word + 1 }
     }
 
     /// Where the hits of a slot stand.
@@ -337,7 +344,7 @@ mod tests {
             let words = [
                 At { cell: bucket, word: slot as usize },
                 end,
-                At { word: end.word + 1, ..end },
+                shape.last_hit(bucket, slot),
                 shape.hits(bucket, slot),
             ];
             let all = words.into_iter().chain((0..4).map(|word| At { word: address.word + word, ..address }));

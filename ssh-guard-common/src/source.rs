@@ -53,6 +53,22 @@ impl Source {
         self.0
     }
 
+    /// The two halves: the first of a half's words is its upper one.
+    #[inline(always)]
+    #[must_use]
+    pub fn halves(&self) -> [u64; 2] {
+        let [a, b, c, d] = self.0.map(u64::from);
+        [a << 32 | b, c << 32 | d]
+    }
+
+    /// Takes the two halves of a source, as [`Source::halves`] gave them.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "halves of the halves are meant")]
+    pub const fn from_halves([high, low]: [u64; 2]) -> Self {
+        Self([(high >> 32) as u32, high as u32, (low >> 32) as u32, low as u32])
+    }
+
     /// The same in other memory: a key whose address is given to the kernel has to lie there, and the compiler would keep
     /// every word of it there from the beginning.
     #[inline(always)]

@@ -29,8 +29,8 @@ pub fn go_on(evidence: Evidence, bytes: u64, allowed: bool) -> Verdict {
 /// See [`known::known_good`].
 #[inline(always)]
 pub fn known_good(source: Source) -> Option<KnownGood> {
-    let [a, b, c, d] = source.words().map(u64::from);
-    match ssh_guard_known(a << 32 | b, c << 32 | d) {
+    let [high, low] = source.halves();
+    match ssh_guard_known(high, low) {
         0 => None,
         end => Some(KnownGood { end }),
     }
@@ -55,8 +55,6 @@ extern "C" fn ssh_guard_go_on(high: u64, low: u64, rest: u64) -> u32 {
 /// The word of the end of the source's entry in force; none is 0, which would be over.
 #[unsafe(no_mangle)]
 #[inline(never)]
-#[expect(clippy::cast_possible_truncation, reason = "halves of the numbers are meant")]
 extern "C" fn ssh_guard_known(high: u64, low: u64) -> u32 {
-    let source = Source::from_words([(high >> 32) as u32, high as u32, (low >> 32) as u32, low as u32]);
-    known::known_good(source).map_or(0, |known| known.end)
+    known::known_good(Source::from_halves([high, low])).map_or(0, |known| known.end)
 }

@@ -56,9 +56,8 @@ pub fn look<F: Family>(
             (unsafe { *beside }, Standing { beside, ..nothing })
         }
         Found::Entry(Entry { bucket, slot, end, last_hit }) => {
-            let at = shape.end(bucket, slot);
             let standing = Standing {
-                last_hit: At { word: at.word + 1, ..at },
+                last_hit: shape.last_hit(bucket, slot),
                 hits: shape.hits(bucket, slot),
                 ..nothing
             };

@@ -49,29 +49,27 @@ impl Evidence {
     )]
     #[inline(always)]
     pub fn pack(self, bytes: u64, allowed: bool) -> [u64; 3] {
-        let [a, b, c, d] = self.address.words().map(u64::from);
+        let [high, low] = self.address.halves();
         let kind = match self.kind {
             Kind::Opening => 0,
             Kind::Going { speaks: false } => 1,
             Kind::Going { speaks: true } => 2,
             Kind::LaterFragment => 3,
         };
-        [a << 32 | b, c << 32 | d, bytes << 3 | u64::from(allowed) << 2 | kind]
+        [high, low, bytes << 3 | u64::from(allowed) << 2 | kind]
     }
 
     /// What [`Evidence::pack`] made numbers of.
     #[cfg_attr(not(target_arch = "bpf"), expect(dead_code, reason = "as above"))]
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "halves of the numbers are meant")]
-    pub fn unpack([ab, cd, rest]: [u64; 3]) -> (Self, u64, bool) {
-        let words = [(ab >> 32) as u32, ab as u32, (cd >> 32) as u32, cd as u32];
+    pub fn unpack([high, low, rest]: [u64; 3]) -> (Self, u64, bool) {
         let kind = match rest & 3 {
             0 => Kind::Opening,
             1 => Kind::Going { speaks: false },
             2 => Kind::Going { speaks: true },
             _ => Kind::LaterFragment,
         };
-        (Self { address: Source::from_words(words), kind }, rest >> 3, rest & 4 != 0)
+        (Self { address: Source::from_halves([high, low]), kind }, rest >> 3, rest & 4 != 0)
     }
 
     /// The same, if the address is an IPv4 one, which the compiler then knows.

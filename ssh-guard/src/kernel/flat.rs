@@ -113,20 +113,23 @@ impl<F: Family> Table<F> {
                 let word = |number| self.load(At { word: address.word + number, ..address });
                 Source::from_words([word(0), word(1), word(2), word(3)])
             };
-            let end = self.shape.end(bucket, slot);
-            let last_hit = self.load(At { word: end.word + 1, ..end });
-            Some((
-                source,
-                Block { end: self.load(end), last_hit, hits: self.load(self.shape.hits(bucket, slot)) },
-            ))
+            let block = Block {
+                end: self.load(self.shape.end(bucket, slot)),
+                last_hit: self.load(self.shape.last_hit(bucket, slot)),
+                hits: self.load(self.shape.hits(bucket, slot)),
+            };
+            Some((source, block))
         })
     }
 
     /// Notes what was counted for an entry elsewhere.
     pub(super) fn recount(&self, entry: &Entry, counted: Counted) {
-        let end = self.shape.end(entry.bucket, entry.slot);
-        self.store(At { word: end.word + 1, ..end }, counted.last_hit);
-        self.store(self.shape.hits(entry.bucket, entry.slot), counted.hits);
+        self.note_counted(entry.bucket, entry.slot, counted);
+    }
+
+    fn note_counted(&self, bucket: u32, slot: u32, Counted { hits, last_hit }: Counted) {
+        self.store(self.shape.hits(bucket, slot), hits);
+        self.store(self.shape.last_hit(bucket, slot), last_hit);
     }
 
     /// What was counted for an entry.
@@ -154,16 +157,14 @@ impl<F: Family> Table<F> {
     /// Writes a whole entry, and then the tag that makes it count.
     fn publish(&mut self, source: Source, (bucket, slot): (u32, u32), tag: u32, end: u32) {
         self.announce(bucket, end);
-        let end_at = self.shape.end(bucket, slot);
         if !F::EXACT {
             let address = self.shape.address(bucket, slot);
             for (number, word) in source.words().into_iter().enumerate() {
                 self.store(At { word: address.word + number, ..address }, word);
             }
         }
-        self.store(self.shape.hits(bucket, slot), 0);
-        self.store(At { word: end_at.word + 1, ..end_at }, 0);
-        self.store(end_at, end);
+        self.note_counted(bucket, slot, Counted::default());
+        self.store(self.shape.end(bucket, slot), end);
         self.store(at_slot(bucket, slot), tag);
     }
 

@@ -155,8 +155,7 @@ fn what_was_counted_stays_with_an_entry_whose_end_changes_and_goes_with_it() {
     table.put(source, 7);
     // As the program does.
     let Found::Entry(entry) = table.find(source) else { panic!("it is there") };
-    let last_hit = shape(1).end(entry.bucket, entry.slot);
-    table.store(At { word: last_hit.word + 1, ..last_hit }, 3);
+    table.store(shape(1).last_hit(entry.bucket, entry.slot), 3);
     table.store(shape(1).hits(entry.bucket, entry.slot), 5);
     table.put(source, 9);
     assert_eq!(counted(&table), (9, Counted { hits: 5, last_hit: 3 }));
