@@ -26,6 +26,22 @@ fn configure(daemon: &Daemon<'_>, keys: &str) {
     daemon.configure(&format!("{keys}\n[[input]]\nkind = 'file'\npath = '{}'\n", log.display()));
 }
 
+/// Bans so many addresses by a list, and returns its path.
+fn ban_listed(daemon: &Daemon<'_>, count: u32, args: &[&str]) -> String {
+    let list = daemon.site().folder().join("list").display().to_string();
+    let lines: Vec<String> = (0..count).map(|n| format!("10.9.{}.{}", n / 250, n % 250)).collect();
+    fs::write(&list, lines.join("\n")).unwrap();
+    assert_eq!(daemon.cli(&[&["ban", "--file", &list], args].concat()).code, 0);
+    list
+}
+
+/// Kills the daemon, and starts another one with these keys.
+fn kill_and_start(daemon: &mut Daemon<'_>, keys: &str) {
+    daemon.kill9();
+    configure(daemon, keys);
+    daemon.start_again();
+}
+
 fn bans(daemon: &Daemon<'_>) -> Vec<Value> {
     daemon.json(&["bans"])["bans"].as_array().unwrap().clone()
 }
@@ -56,9 +72,7 @@ fn no_packet_of_the_banned_passes_while_a_daemon_is_killed_and_another_of_other_
             sent
         });
         for blocklist in [4096, 1_000_000] {
-            daemon.kill9();
-            configure(&daemon, &format!("limits = {{ blocklist = {blocklist}, networks = 1024 }}"));
-            daemon.start_again();
+            kill_and_start(&mut daemon, &format!("limits = {{ blocklist = {blocklist}, networks = 1024 }}"));
         }
         done.store(true, Ordering::Relaxed);
         assert!(sender.join().unwrap() > 1000);
@@ -105,14 +119,9 @@ fn where_there_is_less_room_than_before_the_bans_that_end_first_are_lifted_and_i
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
     let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
-    let list = daemon.site().folder().join("list");
-    let lines: Vec<String> = (0..1500).map(|n| format!("10.9.{}.{}", n / 250, n % 250)).collect();
-    fs::write(&list, lines.join("\n")).unwrap();
-    assert_eq!(daemon.cli(&["ban", "--for", "1h", "--file", list.to_str().unwrap()]).code, 0);
+    ban_listed(&daemon, 1500, &["--for", "1h"]);
     assert_eq!(daemon.cli(&["ban", "--for", "2h", "203.0.113.7"]).code, 0);
-    daemon.kill9();
-    configure(&daemon, "limits.blocklist = 1024");
-    daemon.start_again();
+    kill_and_start(&mut daemon, "limits.blocklist = 1024");
     let banned = banned(&daemon);
     assert_eq!(banned.len(), 1024);
     assert!(banned.contains(&"203.0.113.7".to_owned()), "it ends last");
@@ -124,14 +133,9 @@ fn where_there_is_less_room_what_was_listed_without_an_end_makes_room_for_bans()
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
     let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
-    let list = daemon.site().folder().join("list");
-    let lines: Vec<String> = (0..1500).map(|n| format!("10.9.{}.{}", n / 250, n % 250)).collect();
-    fs::write(&list, lines.join("\n")).unwrap();
-    assert_eq!(daemon.cli(&["ban", "--file", list.to_str().unwrap()]).code, 0);
+    ban_listed(&daemon, 1500, &[]);
     assert_eq!(daemon.cli(&["ban", "--for", "1h", "203.0.113.7"]).code, 0);
-    daemon.kill9();
-    configure(&daemon, "limits.blocklist = 1024");
-    daemon.start_again();
+    kill_and_start(&mut daemon, "limits.blocklist = 1024");
     let banned = banned(&daemon);
     assert_eq!((banned.len(), banned.contains(&"203.0.113.7".to_owned())), (1024, true));
 }
@@ -146,9 +150,7 @@ fn what_was_configured_is_in_force_no_longer_than_it_is_configured_and_a_loaded_
     fs::write(&list, "203.0.113.9\n192.0.2.0/24\n").unwrap();
     assert_eq!(daemon.cli(&["ban", "--file", list.to_str().unwrap()]).code, 0);
     assert_eq!(bans(&daemon).len(), 4);
-    daemon.kill9();
-    configure(&daemon, "");
-    daemon.start_again();
+    kill_and_start(&mut daemon, "");
     assert_eq!(banned(&daemon), ["192.0.2.0/24", "203.0.113.9"]);
     assert!(bans(&daemon).iter().all(|ban| ban["until"].is_null()), "{:?}", bans(&daemon));
 }
@@ -158,20 +160,16 @@ fn a_list_that_is_loaded_again_takes_the_place_of_what_was_taken_over_of_it() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
     let mut daemon = Daemon::start_at(Site::with_log("limits.blocklist = 1024"), lab.server(), &[]);
-    let list = daemon.site().folder().join("list");
-    let lines: Vec<String> = (0..900).map(|n| format!("10.9.{}.{}", n / 250, n % 250)).collect();
-    fs::write(&list, lines.join("\n")).unwrap();
-    let load = ["ban", "--file", list.to_str().unwrap()];
-    assert_eq!(daemon.cli(&load).code, 0);
+    let list = ban_listed(&daemon, 900, &[]);
     daemon.kill9();
     daemon.start_again();
     assert_eq!(banned(&daemon).len(), 900);
     // There is no room for twice as many.
-    let answer = daemon.cli(&load);
+    let answer = daemon.cli(&["ban", "--file", &list]);
     assert_eq!(answer.code, 0, "{answer:?}");
     assert!(bans(&daemon).iter().all(|ban| ban["reason"] == "list"), "{:?}", bans(&daemon)[0]);
     assert_eq!(banned(&daemon).len(), 900);
-    assert_eq!(daemon.cli(&["unban", "--file", list.to_str().unwrap()]).code, 0);
+    assert_eq!(daemon.cli(&["unban", "--file", &list]).code, 0);
     assert!(bans(&daemon).is_empty());
 }
 
@@ -181,9 +179,7 @@ fn what_is_allowed_now_is_not_taken_over_and_another_prefix_widens_no_ban() {
     let lab = Lab::new();
     let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     assert_eq!(daemon.cli(&["ban", "203.0.113.7", "203.0.113.8", "2001:db8:7::1"]).code, 0);
-    daemon.kill9();
-    configure(&daemon, "allow.sources = ['203.0.113.8']\nguard.ipv6-prefix = 56");
-    daemon.start_again();
+    kill_and_start(&mut daemon, "allow.sources = ['203.0.113.8']\nguard.ipv6-prefix = 56");
     assert_eq!(banned(&daemon), ["203.0.113.7", "2001:db8:7::/64"]);
     assert_eq!(daemon.json(&["status"])["bans"]["networks"], 1);
 }
