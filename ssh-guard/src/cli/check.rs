@@ -95,7 +95,7 @@ impl Findings {
         match daemon::read_lists(settings).await {
             Ok(lists) if lists.is_empty() => {}
             Ok(lists) => {
-                let entries: usize = lists.iter().map(|(_, entries)| entries.len()).sum();
+                let entries: usize = lists.iter().map(|list| list.entries.len()).sum();
                 self.ok("lists", format!("{entries} sources and networks in {} lists", lists.len()));
             }
             Err(fault) => self.fault("lists", &fault),

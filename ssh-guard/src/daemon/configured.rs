@@ -1,42 +1,32 @@
 //! Puts the configured lists in force, before the program sees the first packet.
 
-use ssh_guard_common::source::SourceMask;
-use ssh_guard_common::time::NEVER;
 use tracing::{info, warn};
 
 use super::guard::{Enactor, Remarks, is_exempt};
-use crate::allowlist::Allowlist;
 use crate::ban::Scope;
 use crate::clock;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
-use crate::kernel::Loaded;
 use crate::ledger::Capacity;
 use crate::list_file;
 use crate::lists::{Entries, List, ListName, Lists, Size};
 use crate::moment::Moment;
-use crate::observe::Metrics;
-use crate::policy::bannable::Protected;
-
-/// The configured lists, as they were read.
-pub(crate) type Configured = Vec<(ListName, Entries)>;
 
 /// Reads the configured lists.
 ///
 /// # Errors
 /// If one cannot be read, is no list, or if together they hold more than is to be blocked.
-pub(crate) async fn read(settings: &Settings) -> Result<Configured, Fault> {
+pub(crate) async fn read(settings: &Settings) -> Result<Lists, Fault> {
     let (block, mask) = (settings.block.clone(), settings.guard.mask());
     let capacity = capacity(settings);
     let read = tokio::task::spawn_blocking(move || {
-        let inline = (ListName::Configured("block.networks".into()), Entries::new(block.listed, mask));
-        let mut lists = vec![inline];
+        let mut lists = Lists::new(mask);
+        add(&mut lists, "block.networks", Entries::new(block.listed, mask));
         for path in &block.files {
-            let entries = Entries::new(list_file::read(path, Exit::Configuration)?, mask);
-            lists.push((ListName::Configured(path.display().to_string().into()), entries));
+            let listed = list_file::read(path, Exit::Configuration)?;
+            add(&mut lists, &path.display().to_string(), Entries::new(listed, mask));
         }
-        lists.retain(|(_, entries)| !entries.is_empty());
-        count(&lists, mask).check(capacity)?;
+        lists.size().check(capacity)?;
         Ok(lists)
     });
     read.await.map_err(|error| Fault::new(Exit::Failure, "cannot read the lists").because(error))?
@@ -46,15 +36,6 @@ pub(crate) async fn read(settings: &Settings) -> Result<Configured, Fault> {
 pub(super) fn capacity(settings: &Settings) -> Capacity {
     let limits = &settings.limits;
     Capacity { sources: limits.blocklist.get() as usize, networks: limits.networks.get() as usize }
-}
-
-/// How many different entries there are.
-fn count(lists: &Configured, mask: SourceMask) -> Size {
-    let mut known = Lists::new(mask);
-    for (name, entries) in lists {
-        add(&mut known, list(name.clone(), entries.clone()));
-    }
-    known.size()
 }
 
 impl Size {
@@ -79,22 +60,10 @@ impl Size {
 ///
 /// # Errors
 /// If the kernel refuses, or a file lists networks that are too wide.
-pub(super) fn enforce(
-    configured: Configured,
-    mask: SourceMask,
-    loaded: &mut Loaded,
-    allowlist: &Allowlist,
-    (protected, metrics): (&Protected, &Metrics),
-) -> Result<Lists, Fault> {
-    for network in protected.addresses() {
-        loaded.allowlist.allow(network, NEVER)?;
-    }
-    let Loaded { blocklist, networks, settings, clock, .. } = loaded;
-    let mut enactor = Enactor { blocklist, networks, settings, clock, allowlist, protected, metrics };
-    let mut lists = Lists::new(mask);
-    for (name, entries) in configured {
+pub(super) fn enforce(lists: &Lists, enactor: &mut Enactor<'_>) -> Result<(), Fault> {
+    let Enactor { allowlist, protected, .. } = *enactor;
+    for list in lists.iter() {
         let mut remarks = Remarks::default();
-        let list = list(name, entries);
         let (name, entries) = (list.name.as_str(), &list.entries);
         let every = || (0..entries.len()).filter_map(|number| entries.get(number));
         every().for_each(|entry| remarks.note(entry, protected, allowlist, false));
@@ -109,23 +78,23 @@ pub(super) fn enforce(
         for told in remarks.excepted() {
             warn!(list = name, "{told}");
         }
-        add(&mut lists, list);
     }
-    Ok(lists)
+    Ok(())
 }
 
-fn list(name: ListName, entries: Entries) -> List {
-    List { name, entries: entries.into(), since: clock::now(), until: Moment::NEVER, note: None }
-}
-
-/// Puts a list beside others, and counts what is new of it.
-fn add(lists: &mut Lists, list: List) {
+/// Puts a list that holds anything beside others, and counts what is new of it.
+fn add(lists: &mut Lists, name: &str, entries: Entries) {
+    if entries.is_empty() {
+        return;
+    }
     let mut new = Size::default();
-    for entry in (0..list.entries.len()).filter_map(|number| list.entries.get(number)) {
+    for entry in (0..entries.len()).filter_map(|number| entries.get(number)) {
         if !lists.hold(entry) {
             *new.of(entry) += 1;
         }
     }
     lists.count(new);
-    lists.add(list);
+    let name = ListName::Configured(name.into());
+    let (since, until) = (clock::now(), Moment::NEVER);
+    lists.add(List { name, entries: entries.into(), since, until, note: None });
 }

@@ -22,7 +22,8 @@ use crate::fault::{Exit, Fault};
 use crate::input::{self, Choice, Origin, Spec, Stats};
 use crate::interface::{Interface, Network};
 use crate::kernel::{self, Attachment, Capacities, Earlier, Loaded, Pins, Programs};
-use crate::ledger::Ledger;
+use crate::ledger::{Capacity, Ledger};
+use crate::lists::Lists;
 use crate::network;
 use crate::observe::{self, Heartbeat, LineOutcome, Metrics};
 use crate::policy::Policy;
@@ -54,20 +55,15 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let pins = Pins::prepare(&settings.guard.pin_path)?;
     let earlier = Earlier::find(&pins)?;
     let mut loaded = kernel::load_from(&programs(&settings), earlier.as_ref())?;
-    let allowlist = allow(&settings, &mut loaded)?;
     let protected = Protected::from(network);
-    let mask = settings.guard.mask();
-    let lists = configured::enforce(lists, mask, &mut loaded, &allowlist, (&protected, &metrics))?;
+    let allowlist = allow(&settings, &protected, &mut loaded)?;
     let capacity = configured::capacity(&settings);
-    let mut ledger = Ledger::new(capacity);
-    ledger.leave_to_lists(lists.size().sources(), lists.size().networks);
-    if let Some(earlier) = earlier {
+    let ledger = {
         let Loaded { blocklist, networks, settings, clock, .. } = &mut loaded;
-        let (allowlist, protected) = (&allowlist, &protected);
-        let mut enactor =
-            Enactor { blocklist, networks, settings, clock, allowlist, protected, metrics: &metrics };
-        ledger.adopt(adopt::take_over(&earlier, &lists, capacity, &mut enactor)?);
-    }
+        let (allowlist, protected, metrics) = (&allowlist, &protected, &metrics);
+        let mut enactor = Enactor { blocklist, networks, settings, clock, allowlist, protected, metrics };
+        enforce(&lists, earlier.as_ref(), capacity, &mut enactor)?
+    };
     let socket = control::listen(&settings.control.socket, &settings.control.group)?;
     let http = observe::listen(settings.listen).await?;
     attach(&mut loaded, &interfaces, &settings, &pins)?;
@@ -102,7 +98,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         lists,
         allowlist,
         protected: Protected::default(),
-        mask,
+        mask: settings.guard.mask(),
         maps: Maps { blocklist, networks, allowlist: allowed, settings: switches, clock },
         metrics: Arc::clone(&metrics),
         bans,
@@ -136,7 +132,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         kernel: kernel_seen,
         capacity,
     };
-    let counter = Arc::new(Counter { board, sampler, guard: orders, mask });
+    let counter = Arc::new(Counter { board, sampler, guard: orders, mask: settings.guard.mask() });
     answering.spawn(|stop| socket.answer(counter, stop));
     answering.spawn(|stop| observe::answer(http, metrics, heartbeat, stop));
     Ok(Stages { inputs: reading, guard: guarding, answering, _loaded: (ebpf, pins) })
@@ -200,8 +196,28 @@ pub(crate) fn programs(settings: &Settings) -> Programs {
     }
 }
 
-/// Writes the configured allowlist into the kernel, before the program sees the first packet.
-fn allow(settings: &Settings, loaded: &mut Loaded) -> Result<Allowlist, Fault> {
+/// Puts in force what is configured and what an earlier daemon has in force, before the program sees the first packet.
+fn enforce(
+    lists: &Lists,
+    earlier: Option<&Earlier>,
+    capacity: Capacity,
+    enactor: &mut Enactor<'_>,
+) -> Result<Ledger, Fault> {
+    configured::enforce(lists, enactor)?;
+    let mut ledger = Ledger::new(capacity);
+    ledger.leave_to_lists(lists.size().sources(), lists.size().networks);
+    if let Some(earlier) = earlier {
+        ledger.adopt(adopt::take_over(earlier, lists, capacity, enactor)?);
+    }
+    Ok(ledger)
+}
+
+/// Writes the configured allowlist into the kernel, and what is never banned beside it, before the program sees the first
+/// packet.
+fn allow(settings: &Settings, protected: &Protected, loaded: &mut Loaded) -> Result<Allowlist, Fault> {
+    for network in protected.addresses() {
+        loaded.allowlist.allow(network, loaded.clock.ticks_at(None))?;
+    }
     let mut allowlist = Allowlist::new();
     for network in settings.allow.iter().copied().map(network::Network::from) {
         loaded.allowlist.allow(network, loaded.clock.ticks_at(None))?;

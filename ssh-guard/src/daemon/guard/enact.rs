@@ -2,6 +2,7 @@
 
 use ssh_guard_common::flat::OVERLAPS;
 use ssh_guard_common::records::{Block, Settings};
+use ssh_guard_common::time::Ticks;
 
 use super::{Guard, Maps};
 use crate::allowlist::{Allowlist, Covered};
@@ -35,7 +36,6 @@ impl Enactor<'_> {
         entries: impl IntoIterator<Item = (Entry, Option<Moment>)>,
     ) -> Result<(), Fault> {
         let (mut block, mut unblock) = (Vec::new(), Vec::new());
-        let mut blocklist_in_use = false;
         for ((network, scope), until) in entries {
             let Some(until) = until else {
                 match scope {
@@ -49,22 +49,13 @@ impl Enactor<'_> {
             match scope {
                 Scope::Network => block.push((network, until, overlaps)),
                 Scope::Source => {
-                    if !blocklist_in_use {
-                        blocklist_in_use = true;
-                        self.put_to_use(Settings::BLOCKLIST)?;
-                    }
+                    self.put_to_use(Settings::BLOCKLIST)?;
                     let written = self.blocklist.block(network.first(), until, overlaps);
                     written.inspect_err(|_| self.metrics.refused(MapOperation::Block))?;
                 }
             }
         }
-        if !block.is_empty() {
-            for (network, ..) in &block {
-                self.put_to_use(Networks::flag_of(*network))?;
-            }
-            let written = self.networks.block_all(block);
-            written.inspect_err(|_| self.metrics.refused(MapOperation::BlockNetwork))?;
-        }
+        self.block_networks(block)?;
         if !unblock.is_empty() {
             let written = self.networks.unblock_all(unblock);
             written.inspect_err(|_| self.metrics.refused(MapOperation::UnblockNetwork))?;
@@ -92,6 +83,7 @@ impl Enactor<'_> {
             match scope {
                 Scope::Network => networks.push((network, block.until(), overlaps)),
                 Scope::Source => {
+                    self.put_to_use(Settings::BLOCKLIST)?;
                     let flag = if overlaps { OVERLAPS } else { 0 };
                     let restored =
                         self.blocklist.restore(network.first(), Block { end: block.until() | flag, ..block });
@@ -99,7 +91,13 @@ impl Enactor<'_> {
                 }
             }
         }
-        self.put_to_use(Settings::BLOCKLIST)?;
+        self.block_networks(networks)
+    }
+
+    fn block_networks(&mut self, networks: Vec<(Network, Ticks, bool)>) -> Result<(), Fault> {
+        if networks.is_empty() {
+            return Ok(());
+        }
         for (network, ..) in &networks {
             self.put_to_use(Networks::flag_of(*network))?;
         }
