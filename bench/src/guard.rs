@@ -32,6 +32,7 @@ impl Guard {
             allowlist: 1024,
             known_good: blocks.max(2) / 2,
             sources: 131_072,
+            sessions: 131_072,
         };
         let programs = Programs {
             ports: vec![PORT],

@@ -12,7 +12,11 @@
 //! | `KNOWN_V4`, `KNOWN_V6` | flat tables of sources | the daemon |
 //! | `KNOWN_BESIDE` | `Source` → [`KnownGood`](records::KnownGood) | the daemon |
 //! | `SYN_BUDGET` | [groups](budget::Group) of sources | the program |
-//! | `SOURCES` | [`Source`](source::Source) → [`SourceRecord`](records::SourceRecord) | the program |
+//! | `SESSIONS` | [`SessionKey`](records::SessionKey) → [`SessionRecord`](records::SessionRecord) | the program and the witness; the daemon takes out what is over |
+//! | `AUTHENTICATED` | `SessionKey` → [`Authenticated`](records::Authenticated) | the daemon |
+//! | `CROWDED` | `Source` → [what it holds too many of](records::crowd) | the daemon |
+//! | `ASKERS` | 0 → a tick and a count | the program |
+//! | `SOURCES` | [`Source`](source::Source) → [`SourceRecord`](records::SourceRecord) | the program and the witness |
 //! | `VERDICTS` | [`Verdict`](verdict::Verdict) → [`VerdictCount`](records::VerdictCount) for each CPU | the program |
 //! | `SETTINGS` | 0 → [`Settings`](records::Settings) | the daemon |
 //!

@@ -4,6 +4,10 @@
 pub const PROGRAM: &str = "ssh_guard";
 /// The same for packets of several buffers (jumbo frames; kernel 5.18 and later).
 pub const PROGRAM_FRAGS: &str = "ssh_guard_frags";
+/// The same judge behind the traffic control of an interface, where XDP is not to be had.
+pub const PROGRAM_TC: &str = "ssh_guard_tc";
+/// The program that sees the server answer. The kernel cuts its name to `ssh_guard_witne`.
+pub const PROGRAM_WITNESS: &str = "ssh_guard_witness";
 /// The program that reads the kernel's clocks; it is only ever test-run.
 pub const PROGRAM_CLOCK: &str = "ssh_guard_clock";
 
@@ -31,6 +35,14 @@ pub const KNOWN_V6: &str = "KNOWN_V6";
 pub const KNOWN_BESIDE: &str = "KNOWN_BESIDE";
 /// What sources may still ask for: [groups](crate::budget::Group) of budgets.
 pub const SYN_BUDGET: &str = "SYN_BUDGET";
+/// The sessions.
+pub const SESSIONS: &str = "SESSIONS";
+/// Which sessions are authenticated.
+pub const AUTHENTICATED: &str = "AUTHENTICATED";
+/// The sources that hold as many sessions as they may.
+pub const CROWDED: &str = "CROWDED";
+/// How many records of sources were made for asking alone, lately.
+pub const ASKERS: &str = "ASKERS";
 /// What each source sent.
 pub const SOURCES: &str = "SOURCES";
 /// How often each verdict was given.
@@ -56,6 +68,8 @@ pub const SYN_BUDGET_SHAPE: &str = "SYN_BUDGET_SHAPE";
 pub const SYN_RATE: &str = "SYN_RATE";
 /// Global: the shape of `BLOCKED_NETS_24`.
 pub const BLOCKED_NETS_24_SHAPE: &str = "BLOCKED_NETS_24_SHAPE";
+/// Global: how many records of sources are made in a tick for asking alone.
+pub const ASKERS_PER_TICK: &str = "ASKERS_PER_TICK";
 /// Global: 1 if nothing is dropped.
 pub const DRY_RUN: &str = "DRY_RUN";
 
@@ -78,11 +92,15 @@ mod tests {
             KNOWN_V6,
             KNOWN_BESIDE,
             SYN_BUDGET,
+            SESSIONS,
+            AUTHENTICATED,
+            CROWDED,
+            ASKERS,
             SOURCES,
             VERDICTS,
             SETTINGS,
         ];
-        for name in [PROGRAM, PROGRAM_FRAGS, PROGRAM_CLOCK].into_iter().chain(maps) {
+        for name in [PROGRAM, PROGRAM_FRAGS, PROGRAM_TC, PROGRAM_CLOCK].into_iter().chain(maps) {
             assert!(name.len() <= 15, "{name}");
         }
     }

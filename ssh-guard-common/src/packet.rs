@@ -6,7 +6,7 @@ mod ipv6;
 mod plain;
 mod tcp;
 
-pub use bytes::{Bytes, Stretch};
+pub use bytes::{Bytes, Divisible, Stretch};
 pub use tcp::{Flags, Segment};
 
 use crate::source::Source;
@@ -27,7 +27,7 @@ pub const MAX_EXTENSIONS: usize = 6;
 pub enum Reading {
     /// Certainly not TCP to a guarded port.
     Elsewhere,
-    /// TCP to a guarded port.
+    /// TCP to a guarded port, or from one.
     Guarded(Segment),
     /// Built so that the port cannot be read: it may be TCP to a guarded port.
     Uncertain(Doubt),
@@ -36,7 +36,7 @@ pub enum Reading {
 /// A packet whose port cannot be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Doubt {
-    /// Who sent it.
+    /// The client's address.
     pub source: Source,
     /// Whether it is a fragment other than the first, which by itself opens no session.
     pub later_fragment: bool,
@@ -44,23 +44,59 @@ pub struct Doubt {
 
 /// The ports that are guarded.
 pub trait Ports {
+    /// Which way the packets go that are read.
+    const WAY: Way = Way::ToServer;
+
     /// Whether TCP to this port is guarded.
     fn guard(&self, port: u16) -> bool;
 }
 
+/// Which way a packet goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// From a client to a guarded port.
+    ToServer,
+    /// From a guarded port to a client.
+    FromServer,
+}
+
 /// Reads a frame that starts with an Ethernet header.
 #[inline(always)]
-pub fn read(frame: &impl Bytes, ports: &impl Ports) -> Reading {
+pub fn read<B>(frame: &B, ports: &impl Ports) -> Reading
+where
+    B: Bytes<Stretch<{ plain::HEADERS }>: Divisible>,
+{
     match plain::read(frame, ports) {
         Some(reading) => reading,
         None => read_any(frame, ports),
     }
 }
 
+/// Reads a packet that starts behind what said that it is of this `EtherType`.
+#[inline(always)]
+pub fn read_bare(packet: &impl Bytes, ethertype: u16, ports: &impl Ports) -> Reading {
+    if ethertype == IPV4
+        && let Some(reading) = plain::read_bare(packet, ports)
+    {
+        return reading;
+    }
+    match ethertype {
+        IPV4 => ipv4::read(packet, 0, ports),
+        IPV6 => ipv6::read(packet, 0, ports),
+        VLAN | SERVICE_VLAN => read_tagged(packet, TAG_CONTROL, ports),
+        _ => Reading::Elsewhere,
+    }
+}
+
 /// The same, whatever headers there are.
 #[inline(always)]
 fn read_any(frame: &impl Bytes, ports: &impl Ports) -> Reading {
-    let mut offset = ETHERNET_ADDRESSES;
+    read_tagged(frame, ETHERNET_ADDRESSES, ports)
+}
+
+/// The same from an `EtherType` at `offset` on.
+#[inline(always)]
+fn read_tagged(frame: &impl Bytes, mut offset: usize, ports: &impl Ports) -> Reading {
     for _ in 0..=MAX_VLAN_TAGS {
         let Some(ethertype) = frame.stretch::<2>(offset) else { return Reading::Elsewhere };
         offset += 2;

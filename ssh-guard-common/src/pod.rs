@@ -2,7 +2,10 @@
 
 use crate::budget::Rate;
 use crate::flat::Shape;
-use crate::records::{Block, KnownGood, NetworkKey, Settings, SourceRecord, VerdictCount};
+use crate::records::{
+    Authenticated, Block, KnownGood, NetworkKey, SessionKey, SessionRecord, Settings, SourceRecord,
+    VerdictCount,
+};
 use crate::source::{Source, SourceMask};
 
 macro_rules! pod {
@@ -17,4 +20,18 @@ macro_rules! pod {
 
 const fn assert_pod<T: bytemuck::Pod>() {}
 
-pod!(Block, KnownGood, NetworkKey, Rate, Settings, Shape, Source, SourceMask, SourceRecord, VerdictCount);
+pod!(
+    Authenticated,
+    Block,
+    KnownGood,
+    NetworkKey,
+    Rate,
+    SessionKey,
+    SessionRecord,
+    Settings,
+    Shape,
+    Source,
+    SourceMask,
+    SourceRecord,
+    VerdictCount,
+);

@@ -70,7 +70,66 @@ pub struct NetworkKey {
     pub address: Source,
 }
 
-/// Value of `SOURCES`: what a source sent to guarded ports and was let through, but for segments that ask for a session.
+/// Key of `SESSIONS` and `AUTHENTICATED`: the two ends of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct SessionKey {
+    /// The client's address, whole.
+    pub client: Source,
+    /// The server's address.
+    pub server: Source,
+    /// The client's port.
+    pub client_port: u16,
+    /// The guarded port.
+    pub port: u16,
+}
+
+/// Value of `SESSIONS`. The program that judges packets writes what the client does, the witness the rest.
+///
+/// A session is *proven* when the server has sent a payload: a server does so only to a client whose handshake the kernel
+/// has completed. It is *closing* when the client has said that it will send nothing more, which anybody may forge; it
+/// has *ended* when the server has said so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct SessionRecord {
+    /// The client's packets that were let through, from the moment on that the session is counted.
+    pub packets: u64,
+    /// Their bytes, from the Ethernet header on.
+    pub bytes: u64,
+    /// When it was first counted, in ticks.
+    pub first_seen: Ticks,
+    /// When the client's last packet came.
+    pub last_seen: Ticks,
+    /// When the client sent a FIN or RST, or 0.
+    pub closing: Ticks,
+    /// When the server sent its last packet; 0 if the session is not proven.
+    pub answered: Ticks,
+    /// When the server sent a FIN or RST, or 0: packets are not counted here from then on.
+    pub ended: Ticks,
+    /// The number of the byte behind the server's last one, once it has ended.
+    pub end_sequence: u32,
+}
+
+impl SessionRecord {
+    /// Whether the server has answered it with a payload.
+    #[must_use]
+    pub const fn is_proven(&self) -> bool {
+        self.answered != 0
+    }
+}
+
+/// Value of `AUTHENTICATED`: a session that a log says is authenticated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct Authenticated {
+    /// The number that the daemon gave the account.
+    pub account: u32,
+    /// When the log said so, in ticks.
+    pub since: Ticks,
+}
+
+/// Value of `SOURCES`: what a source sent to guarded ports and was let through, but for the segments that ask for a
+/// session, and for the packets of sessions that have not ended: those are counted in `SESSIONS`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Pod, Zeroable)]
 #[repr(C)]
 pub struct SourceRecord {
@@ -78,10 +137,23 @@ pub struct SourceRecord {
     pub packets: u64,
     /// Bytes, from the Ethernet header on.
     pub bytes: u64,
-    /// When the last packet came, in ticks.
-    pub last_seen: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// Sessions that were proven; or, where no server is seen to answer, in which a payload came.
+    pub opened: u32,
+    /// How often it asked for a session since the last one that was proven, from the second time on in which its budget of
+    /// new sessions was not full.
+    pub half_open: u32,
+    /// When the last of these packets came, in ticks.
+    pub last_seen: Ticks,
+    /// When it last asked for a session, as far as that is counted.
+    pub asked: Ticks,
+}
+
+/// Value of `CROWDED`: what a source holds so many of that it may open no more. The daemon counts.
+pub mod crowd {
+    /// Open sessions.
+    pub const OPEN: u32 = 1;
+    /// Sessions that are not authenticated, for a source that is not known-good and in flood mode.
+    pub const UNAUTHENTICATED: u32 = 2;
 }
 
 /// Value of `VERDICTS`, one for each CPU: how often a verdict was given.
@@ -107,7 +179,8 @@ pub struct Settings {
     /// [`crate::ABI`] of the program that made the maps.
     pub abi: u32,
     /// [`Settings::BLOCKLIST`], [`Settings::ALLOWLIST`], [`Settings::NETWORKS_V4`], [`Settings::NETWORKS_V6`],
-    /// [`Settings::KNOWN_GOOD`]: the maps that may hold an entry; another one is not asked.
+    /// [`Settings::KNOWN_GOOD`], [`Settings::CROWDED`]: the maps that may hold an entry; another one is not asked. And
+    /// [`Settings::UNPROVEN`].
     pub in_use: u32,
     /// Until when the daemon vouches for what it wrote, in [ticks](crate::time::Ticks): it puts this off again and
     /// again. Limits act no longer than this, and so long no entry of a flat table stands whose end has passed.
@@ -132,6 +205,10 @@ impl Settings {
     pub const NETWORKS_V6: u32 = 8;
     /// The tables of known-good sources may hold an entry.
     pub const KNOWN_GOOD: u32 = 16;
+    /// `CROWDED` may hold an entry.
+    pub const CROWDED: u32 = 32;
+    /// Sessions are counted from the client's first payload: no server is seen to answer.
+    pub const UNPROVEN: u32 = 64;
 
     /// The budget outside flood mode.
     pub const NO_FLOOD: u32 = u32::MAX;
@@ -141,7 +218,10 @@ const _: () = {
     assert!(size_of::<Block>() == 12);
     assert!(size_of::<KnownGood>() == 4);
     assert!(size_of::<NetworkKey>() == 20);
-    assert!(size_of::<SourceRecord>() == 24);
+    assert!(size_of::<SessionKey>() == 36);
+    assert!(size_of::<SessionRecord>() == 40);
+    assert!(size_of::<Authenticated>() == 8);
+    assert!(size_of::<SourceRecord>() == 32);
     assert!(size_of::<VerdictCount>() == 24);
     assert!(size_of::<Settings>() == 48);
 };

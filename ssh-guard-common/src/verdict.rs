@@ -16,17 +16,20 @@ pub enum Verdict {
     RateLimited = 4,
     /// The server has more unauthenticated sessions than it should, and the source is not known-good: the packet is dropped.
     FloodLimited = 5,
+    /// The source has too many open sessions: the packet is dropped.
+    SessionLimited = 6,
 }
 
 impl Verdict {
     /// Every verdict, in the order of the numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Passed,
         Self::Allowed,
         Self::Blocked,
         Self::BlockedNetwork,
         Self::RateLimited,
         Self::FloodLimited,
+        Self::SessionLimited,
     ];
 
     /// The word for it, in metrics and in JSON.
@@ -39,6 +42,7 @@ impl Verdict {
             Self::BlockedNetwork => "blocked_network",
             Self::RateLimited => "rate_limited",
             Self::FloodLimited => "flood_limited",
+            Self::SessionLimited => "session_limited",
         }
     }
 
@@ -48,7 +52,11 @@ impl Verdict {
     pub const fn drops(self) -> bool {
         match self {
             Self::Passed | Self::Allowed => false,
-            Self::Blocked | Self::BlockedNetwork | Self::RateLimited | Self::FloodLimited => true,
+            Self::Blocked
+            | Self::BlockedNetwork
+            | Self::RateLimited
+            | Self::FloodLimited
+            | Self::SessionLimited => true,
         }
     }
 }

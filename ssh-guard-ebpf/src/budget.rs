@@ -5,7 +5,7 @@ use ssh_guard_common::flat::{Family, Place, V4, V6};
 use ssh_guard_common::source::Source;
 
 use crate::maps::SYN_BUDGET;
-use crate::{clock, settings};
+use crate::{clock, sessions, settings};
 
 /// Draws on the source's budget; says whether it was used up.
 #[inline(always)]
@@ -32,12 +32,18 @@ pub fn is_used_up(source: Source) -> bool {
         ]
     };
     match rate.draw(&seen, tag, now) {
-        Draw::Drawn { entry, word } => {
+        Draw::Drawn { entry, word, again } => {
             // SAFETY: as above; the number is brought below the entries. What another CPU drew meanwhile may be lost.
             unsafe { group.add(entry % ENTRIES).write_volatile(word) };
+            if again {
+                sessions::asks_again(source);
+            }
             false
         }
         Draw::Contested => false,
-        Draw::UsedUp => true,
+        Draw::UsedUp => {
+            sessions::asks_again(source);
+            true
+        }
     }
 }

@@ -4,7 +4,7 @@ use core::arch::asm;
 use core::marker::PhantomData;
 
 use aya_ebpf::programs::XdpContext;
-use ssh_guard_common::packet::{Bytes, Stretch};
+use ssh_guard_common::packet::{Bytes, Divisible, Stretch};
 
 /// Of a frame of several buffers the first holds at least so many bytes (`MLX5E_RX_MAX_HEAD` of mlx5 is the least of
 /// all drivers).
@@ -25,7 +25,7 @@ impl<'a> Frame<'a> {
 }
 
 impl<'a> Bytes for Frame<'a> {
-    type Stretch = Inside<'a>;
+    type Stretch<const N: usize> = Inside<'a>;
 
     #[inline(always)]
     fn stretch<const N: usize>(&self, offset: usize) -> Option<Inside<'a>> {
@@ -79,5 +79,12 @@ impl Stretch for Inside<'_> {
     #[inline(always)]
     fn word<const AT: usize>(self) -> u32 {
         load!("u32", self.start, AT) as u32
+    }
+}
+
+impl Divisible for Inside<'_> {
+    #[inline(always)]
+    fn behind<const AT: usize>(self) -> Self {
+        Self { start: self.start + AT, ..self }
     }
 }

@@ -1,7 +1,7 @@
 //! The order of the verdicts.
 
-use ssh_guard_common::packet::Reading;
-use ssh_guard_common::records::{Block, KnownGood};
+use ssh_guard_common::packet::{Reading, Segment};
+use ssh_guard_common::records::{Block, KnownGood, SessionKey, crowd};
 use ssh_guard_common::source::{Source, SourceMask};
 use ssh_guard_common::verdict::Verdict;
 
@@ -11,6 +11,8 @@ pub struct Evidence {
     /// The address in the packet.
     address: Source,
     kind: Kind,
+    /// The rest of what makes the packet's session, if the packet belongs to one.
+    end: ServerEnd,
 }
 
 /// What a packet may do.
@@ -19,57 +21,99 @@ enum Kind {
     /// It asks for a new session, or is built so that nobody can tell.
     Opening,
     /// It belongs to a session.
-    Going {
-        /// Whether it has a payload.
-        speaks: bool,
-    },
+    Going(Going),
     /// It is a fragment other than the first, which by itself opens nothing.
     LaterFragment,
+}
+
+/// What a packet of a session does in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Going {
+    /// It has a payload.
+    pub speaks: bool,
+    /// It says that nothing will follow.
+    pub ends: bool,
+}
+
+/// The server's end of a session, and the client's port.
+#[derive(Clone, Copy)]
+struct ServerEnd {
+    server: Source,
+    client_port: u16,
+    port: u16,
+}
+
+impl ServerEnd {
+    const NONE: Self = Self { server: Source::from_words([0; 4]), client_port: 0, port: 0 };
+
+    #[inline(always)]
+    fn of(segment: &Segment) -> Self {
+        Self { server: segment.server, client_port: segment.source_port, port: segment.port }
+    }
 }
 
 impl Evidence {
     /// Takes a reading, unless it shows a packet that is not judged at all.
     #[inline(always)]
     pub fn from(reading: Reading) -> Option<Self> {
-        let (address, kind) = match reading {
+        let (address, kind, end) = match reading {
             Reading::Elsewhere => return None,
-            Reading::Guarded(segment) if segment.flags.opens_session() => (segment.source, Kind::Opening),
-            Reading::Guarded(segment) => (segment.source, Kind::Going { speaks: segment.payload > 0 }),
-            Reading::Uncertain(doubt) if doubt.later_fragment => (doubt.source, Kind::LaterFragment),
-            Reading::Uncertain(doubt) => (doubt.source, Kind::Opening),
+            Reading::Guarded(segment) if segment.flags.opens_session() => {
+                (segment.source, Kind::Opening, ServerEnd::NONE)
+            }
+            Reading::Guarded(segment) => {
+                let going = Going { speaks: segment.payload > 0, ends: segment.flags.ends_session() };
+                (segment.source, Kind::Going(going), ServerEnd::of(&segment))
+            }
+            Reading::Uncertain(doubt) if doubt.later_fragment => {
+                (doubt.source, Kind::LaterFragment, ServerEnd::NONE)
+            }
+            Reading::Uncertain(doubt) => (doubt.source, Kind::Opening, ServerEnd::NONE),
         };
-        Some(Self { address, kind })
+        Some(Self { address, kind, end })
     }
 
     /// The same in numbers, with the packet's bytes and whether it is allowed: a function that the verifier goes through by
-    /// itself takes nothing else.
-    #[cfg_attr(
-        not(target_arch = "bpf"),
-        expect(dead_code, reason = "only programs have calls that take numbers alone")
-    )]
+    /// itself takes nothing else, and no more than five. The last two are of what belongs to a session alone.
     #[inline(always)]
-    pub fn pack(self, bytes: u64, allowed: bool) -> [u64; 3] {
-        let [high, low] = self.address.halves();
-        let kind = match self.kind {
+    pub fn pack(self, bytes: u64, allowed: bool) -> [u64; 5] {
+        let Self { address, kind, end: ServerEnd { server, client_port, port } } = self;
+        let [high, low] = address.halves();
+        let [server_high, server_low] = server.halves();
+        let kind = match kind {
             Kind::Opening => 0,
-            Kind::Going { speaks: false } => 1,
-            Kind::Going { speaks: true } => 2,
-            Kind::LaterFragment => 3,
+            Kind::LaterFragment => 1,
+            Kind::Going(Going { speaks, ends }) => 4 | u64::from(speaks) << 1 | u64::from(ends),
         };
-        [high, low, bytes << 3 | u64::from(allowed) << 2 | kind]
+        let ports = u64::from(client_port) << 48 | u64::from(port) << 32;
+        // No packet comes near 256 MiB.
+        let bytes = bytes & 0x0fff_ffff;
+        [high, low, ports | bytes << 4 | u64::from(allowed) << 3 | kind, server_high, server_low]
     }
 
     /// What [`Evidence::pack`] made numbers of.
-    #[cfg_attr(not(target_arch = "bpf"), expect(dead_code, reason = "as above"))]
     #[inline(always)]
-    pub fn unpack([high, low, rest]: [u64; 3]) -> (Self, u64, bool) {
-        let kind = match rest & 3 {
+    #[expect(clippy::cast_possible_truncation, reason = "ports are ports, and what lies above was put there")]
+    pub fn unpack([high, low, rest, server_high, server_low]: [u64; 5]) -> (Self, u64, bool) {
+        let kind = match rest & 7 {
             0 => Kind::Opening,
-            1 => Kind::Going { speaks: false },
-            2 => Kind::Going { speaks: true },
-            _ => Kind::LaterFragment,
+            1 => Kind::LaterFragment,
+            going => Kind::Going(Going { speaks: going & 2 != 0, ends: going & 1 != 0 }),
         };
-        (Self { address: Source::from_halves([high, low]), kind }, rest >> 3, rest & 4 != 0)
+        let end = ServerEnd {
+            server: Source::from_halves([server_high, server_low]),
+            client_port: (rest >> 48) as u16,
+            port: (rest >> 32) as u16,
+        };
+        let bytes = rest >> 4 & 0x0fff_ffff;
+        (Self { address: Source::from_halves([high, low]), kind, end }, bytes, rest & 8 != 0)
+    }
+
+    /// The session that the packet belongs to, if it belongs to one.
+    #[inline(always)]
+    fn session(self) -> SessionKey {
+        let Self { address, end: ServerEnd { server, client_port, port }, .. } = self;
+        SessionKey { client: address, server, client_port, port }
     }
 
     /// The same, if the address is an IPv4 one, which the compiler then knows.
@@ -100,14 +144,22 @@ pub trait Tables: Sized {
     fn leased(&self) -> bool;
     /// Counts a session that the source asks for; says whether it may not.
     fn is_over_rate(&self, source: Source) -> bool;
-    /// Whether flood mode has no room for one more session of a source that is not known-good.
-    fn is_over_flood_budget(&self) -> bool;
+    /// What the source holds so many of that it may open no more, as bits of [`crowd`].
+    fn crowd(&self, source: Source) -> u32;
+    /// Whether flood mode has no room for one more session of a source that is not known-good, or `holds_enough` of
+    /// those that are not authenticated.
+    fn is_over_flood_budget(&self, holds_enough: bool) -> bool;
     /// The source's entry among those that are known-good, in force.
     fn known_good(&self, source: Source) -> Option<KnownGood>;
-    /// Counts a packet of a session that is let through; the first that is counted of a source `speaks`.
-    fn count(&self, source: Source, bytes: u64, speaks: bool);
+    /// Counts a packet of a session of the source's that is let through.
+    fn count(&self, session: SessionKey, source: Source, bytes: u64, going: Going);
     /// Counts a packet that a block drops.
     fn hit(&self, verdict: Verdict, bytes: u64, block: &Block, place: &Self::Place);
+
+    /// Whether any network is banned.
+    fn bans_networks(&self) -> bool;
+    /// Counts a packet that asks for a session, or may.
+    fn tally(&self, verdict: Verdict, bytes: u64);
 
     /// [`drops_network`], which the programs have in a function of its own.
     fn drops_network(&self, evidence: Evidence, bytes: u64) -> bool {
@@ -116,6 +168,10 @@ pub trait Tables: Sized {
     /// [`go_on`], in the same way.
     fn go_on(&self, evidence: Evidence, bytes: u64, allowed: bool) -> Verdict {
         go_on(evidence, bytes, allowed, self)
+    }
+    /// [`open`], in the same way.
+    fn open(&self, evidence: Evidence) -> Verdict {
+        open(evidence, self)
     }
 }
 
@@ -132,10 +188,29 @@ pub fn judge<T: Tables>(evidence: Evidence, bytes: u64, tables: &T) -> Verdict {
         return Verdict::Blocked;
     }
     let allowed = tables.allowed(evidence.address);
-    if !allowed && tables.drops_network(evidence, bytes) {
+    let source = tables.mask().apply(evidence.address);
+    if !allowed
+        && tables.bans_networks()
+        && tables.known_good(source).is_none()
+        && tables.drops_network(evidence, bytes)
+    {
         return Verdict::BlockedNetwork;
     }
-    tables.go_on(evidence, bytes, allowed)
+    let verdict = match evidence.kind {
+        Kind::Going(_) => return tables.go_on(evidence, bytes, allowed),
+        _ if allowed => Verdict::Allowed,
+        Kind::LaterFragment => Verdict::Passed,
+        Kind::Opening => match tables.open(evidence) {
+            Verdict::Passed => Verdict::Passed,
+            // Asked last, where it comes to that: a flood touches a cache line less.
+            limited => match tables.known_good(source) {
+                Some(known) if !known.shared() => Verdict::Passed,
+                _ => limited,
+            },
+        },
+    };
+    tables.tally(verdict, bytes);
+    verdict
 }
 
 /// The source's block, if it drops the packet.
@@ -148,7 +223,8 @@ fn blocked<T: Tables>(evidence: Evidence, tables: &T) -> Option<(Block, T::Place
         .filter(|(block, _)| !block.overlaps() || !tables.excepted(address))
 }
 
-/// Whether the block of a network drops the packet of a source that is neither blocked nor allowed; counts it then.
+/// Whether the block of a network drops the packet of a source that is neither blocked nor allowed nor known-good; counts
+/// it then.
 #[inline(always)]
 pub fn drops_network<T: Tables>(evidence: Evidence, bytes: u64, tables: &T) -> bool {
     let address = evidence.address;
@@ -156,45 +232,38 @@ pub fn drops_network<T: Tables>(evidence: Evidence, bytes: u64, tables: &T) -> b
     if block.overlaps() && tables.excepted(address) {
         return false;
     }
-    if tables.known_good(tables.mask().apply(address)).is_some() {
-        return false;
-    }
     tables.hit(Verdict::BlockedNetwork, bytes, &block, &place);
     true
 }
 
-/// Gives the verdict on a packet that no block drops, and counts it if it belongs to a session.
+/// Gives the verdict on a packet of a session that no block drops, and counts it.
 #[inline(always)]
 pub fn go_on<T: Tables>(evidence: Evidence, bytes: u64, allowed: bool, tables: &T) -> Verdict {
-    let Evidence { address, kind } = evidence;
-    let source = tables.mask().apply(address);
-    // A SYN is counted nowhere but in its budget: a flood from a million sources must not cost a million records.
-    if let Kind::Going { speaks } = kind {
-        tables.count(source, bytes, speaks);
+    if let Kind::Going(going) = evidence.kind {
+        tables.count(evidence.session(), tables.mask().apply(evidence.address), bytes, going);
     }
-    if allowed {
-        Verdict::Allowed
-    } else if kind == Kind::Opening && tables.leased() {
-        limited(source, tables)
-    } else {
-        Verdict::Passed
-    }
+    if allowed { Verdict::Allowed } else { Verdict::Passed }
 }
 
-/// Gives the verdict on a packet that asks for a session, of a source that is neither blocked nor allowed.
+/// Gives the verdict on a packet that asks for a session, of a source that is neither blocked nor allowed nor, for all one
+/// knows yet, known-good. It is counted nowhere but in its budget: a flood from a million sources must not cost a million
+/// records.
 #[inline(always)]
-fn limited<T: Tables>(source: Source, tables: &T) -> Verdict {
-    let limited = if tables.is_over_rate(source) {
-        Verdict::RateLimited
-    } else if tables.is_over_flood_budget() {
-        Verdict::FloodLimited
-    } else {
+pub fn open<T: Tables>(evidence: Evidence, tables: &T) -> Verdict {
+    if !tables.leased() {
         return Verdict::Passed;
-    };
-    // Asked last, where it comes to that: a flood touches a cache line less.
-    match tables.known_good(source) {
-        Some(known) if !known.shared() => Verdict::Passed,
-        _ => limited,
+    }
+    let source = tables.mask().apply(evidence.address);
+    let over_rate = tables.is_over_rate(source);
+    let crowd = tables.crowd(source);
+    if over_rate {
+        Verdict::RateLimited
+    } else if tables.is_over_flood_budget(crowd & crowd::UNAUTHENTICATED != 0) {
+        Verdict::FloodLimited
+    } else if crowd & crowd::OPEN != 0 {
+        Verdict::SessionLimited
+    } else {
+        Verdict::Passed
     }
 }
 

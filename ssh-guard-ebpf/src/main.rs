@@ -44,7 +44,13 @@ mod maps;
 #[cfg(target_arch = "bpf")]
 mod networks;
 #[cfg(target_arch = "bpf")]
+mod sessions;
+#[cfg(target_arch = "bpf")]
 mod settings;
+#[cfg(target_arch = "bpf")]
+mod skb;
+#[cfg(target_arch = "bpf")]
+mod tc;
 #[cfg(target_arch = "bpf")]
 mod xdp;
 

@@ -8,15 +8,17 @@ use aya_ebpf::helpers::bpf_get_prandom_u32;
 use aya_ebpf::macros::btf_map;
 use ssh_guard_common::budget::Group;
 use ssh_guard_common::flat::{V4, V6};
-use ssh_guard_common::records::{Block, KnownGood, Settings, SourceRecord, VerdictCount};
+use ssh_guard_common::records::{
+    Authenticated, Block, KnownGood, SessionKey, SessionRecord, Settings, SourceRecord, VerdictCount,
+};
 use ssh_guard_common::source::{Source, SourceMask};
 use ssh_guard_common::time::{Ticks, is_over, ticks};
 use ssh_guard_common::verdict::Verdict;
 
 use crate::blocks::{Standing, look};
 use crate::flat::Table;
-use crate::judge::{Evidence, Tables};
-use crate::{apart, atomic, blocks, budget, clock, networks, settings};
+use crate::judge::{Evidence, Going, Tables};
+use crate::{apart, blocks, budget, clock, networks, sessions, settings};
 
 /// Flat tables: written by the daemon through its own mapping of the memory, but for hits.
 #[btf_map]
@@ -48,10 +50,28 @@ pub static KNOWN_BESIDE: HashMap<Source, KnownGood, 1> = HashMap::new();
 #[btf_map]
 pub static SYN_BUDGET: Array<Group, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
 
-/// Written by the program alone; when it is full, the source that was quiet longest makes room. These are counters,
+/// Written by the programs, and by the daemon, which takes out what is over; when it is full, the session that was quiet
+/// longest makes room. The daemon counts what is in here, and decisions rest on what it counts, not on this.
+#[btf_map]
+pub static SESSIONS: LruHashMap<SessionKey, SessionRecord, 1> = LruHashMap::new();
+
+/// Written by the daemon alone. No program asks it: it is here to outlive the daemon, as the sessions do.
+#[btf_map]
+static AUTHENTICATED: LruHashMap<SessionKey, Authenticated, 1> = LruHashMap::new();
+
+/// Written by the daemon alone, every second.
+#[btf_map]
+static CROWDED: HashMap<Source, u32, 1> = HashMap::new();
+
+/// Written by the program alone: a tick, and how many records were made in it for sources that only asked. CPUs that write at
+/// once may make some more.
+#[btf_map]
+pub static ASKERS: Array<[u32; 2], 1> = Array::new();
+
+/// Written by the programs alone; when it is full, the source that was quiet longest makes room. These are counters,
 /// no decision rests on them.
 #[btf_map]
-static SOURCES: LruHashMap<Source, SourceRecord, 1> = LruHashMap::new();
+pub static SOURCES: LruHashMap<Source, SourceRecord, 1> = LruHashMap::new();
 
 /// Written by the program alone, each CPU its own.
 #[btf_map]
@@ -109,10 +129,19 @@ impl Tables for Kernel {
     }
 
     #[inline(always)]
-    fn is_over_flood_budget(&self) -> bool {
+    fn crowd(&self, source: Source) -> u32 {
+        if settings(Settings::CROWDED).is_none() {
+            return 0;
+        }
+        // SAFETY: the program holds RCU, so the memory outlives the look; the daemon writes the word whole.
+        unsafe { CROWDED.get(&source.key()).copied() }.unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn is_over_flood_budget(&self, holds_enough: bool) -> bool {
         let Some(settings) = settings(0) else { return false };
         let Settings { flood_budget, unauthenticated, .. } = *settings;
-        if flood_budget == Settings::NO_FLOOD || unauthenticated < flood_budget {
+        if flood_budget == Settings::NO_FLOOD || unauthenticated < flood_budget && !holds_enough {
             return false;
         }
         // SAFETY: the helper takes nothing and returns a number.
@@ -122,27 +151,13 @@ impl Tables for Kernel {
 
     #[inline(always)]
     fn known_good(&self, source: Source) -> Option<KnownGood> {
+        settings(Settings::KNOWN_GOOD)?;
         apart::known_good(source)
     }
 
     #[inline(always)]
-    fn count(&self, source: Source, bytes: u64, speaks: bool) {
-        let now = settings(0).map_or(0, |settings| ticks(clock::jiffies(), settings.base));
-        let Some(record) = SOURCES.get_ptr_mut(&source.key()) else {
-            if speaks {
-                let first = SourceRecord { packets: 1, bytes, last_seen: now, reserved: 0 };
-                // Another CPU may be first, or every entry of the map busy: a count is lost, no decision.
-                let _counted = SOURCES.insert(&source.key(), &first, 0);
-            }
-            return;
-        };
-        // SAFETY: the lookup returned it and the program holds RCU, so the memory outlives this call; should the
-        // entry be evicted meanwhile, a packet is counted for somebody else.
-        unsafe {
-            atomic::add(&raw mut (*record).packets, 1);
-            atomic::add(&raw mut (*record).bytes, bytes);
-            (&raw mut (*record).last_seen).write_volatile(now);
-        }
+    fn count(&self, session: SessionKey, source: Source, bytes: u64, going: Going) {
+        sessions::count(session, source, bytes, going);
     }
 
     #[inline(always)]
@@ -151,14 +166,28 @@ impl Tables for Kernel {
     }
 
     #[inline(always)]
-    fn drops_network(&self, evidence: Evidence, bytes: u64) -> bool {
+    fn bans_networks(&self) -> bool {
         settings(0).is_some_and(|settings| settings.in_use & NETWORKS != 0)
-            && apart::drops_network(evidence, bytes)
+    }
+
+    #[inline(always)]
+    fn tally(&self, verdict: Verdict, bytes: u64) {
+        tally(verdict, bytes);
+    }
+
+    #[inline(always)]
+    fn drops_network(&self, evidence: Evidence, bytes: u64) -> bool {
+        apart::drops_network(evidence, bytes)
     }
 
     #[inline(always)]
     fn go_on(&self, evidence: Evidence, bytes: u64, allowed: bool) -> Verdict {
         apart::go_on(evidence, bytes, allowed)
+    }
+
+    #[inline(always)]
+    fn open(&self, evidence: Evidence) -> Verdict {
+        apart::open(evidence)
     }
 }
 
@@ -174,11 +203,11 @@ fn listed(address: Source, settings: &Settings) -> bool {
     }
 }
 
-/// Counts a packet that no block stopped.
+/// Counts a packet that no block dropped.
 #[inline(always)]
 pub fn tally(verdict: Verdict, bytes: u64) {
     let Some(count) = VERDICTS.get_ptr_mut(verdict as u32) else { return };
-    // SAFETY: the slot is this CPU's own, and XDP runs to its end before another packet is taken on the CPU.
+    // SAFETY: the slot is this CPU's own, and a packet is judged to the end before another one is taken on the CPU.
     unsafe {
         (*count).packets += 1;
         (*count).bytes += bytes;

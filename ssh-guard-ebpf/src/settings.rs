@@ -6,7 +6,7 @@ use core::ptr;
 use ssh_guard_common::MAX_PORTS;
 use ssh_guard_common::budget::Rate;
 use ssh_guard_common::flat::Shape;
-use ssh_guard_common::packet::Ports;
+use ssh_guard_common::packet::{Ports, Way};
 use ssh_guard_common::source::SourceMask;
 
 #[unsafe(no_mangle)]
@@ -28,6 +28,8 @@ static SYN_BUDGET_SHAPE: Shape = Shape { seed: [0; 4], buckets: 1, reserved: 0 }
 #[unsafe(no_mangle)]
 static SYN_RATE: Rate = Rate::UNLIMITED;
 #[unsafe(no_mangle)]
+static ASKERS_PER_TICK: u32 = 0;
+#[unsafe(no_mangle)]
 static DRY_RUN: u8 = 0;
 
 /// The ports in `PORTS`.
@@ -44,6 +46,18 @@ impl Ports for GuardedPorts {
             }
         }
         false
+    }
+}
+
+/// The same ports, of packets that come from them.
+pub struct Answers;
+
+impl Ports for Answers {
+    const WAY: Way = Way::FromServer;
+
+    #[inline(always)]
+    fn guard(&self, port: u16) -> bool {
+        GuardedPorts.guard(port)
     }
 }
 
@@ -92,6 +106,11 @@ pub fn syn_rate() -> Rate {
 fn shape(global: &'static Shape) -> Shape {
     let Shape { seed: [a, b, c, d], buckets, reserved: _ } = global;
     Shape { seed: [read(a), read(b), read(c), read(d)], buckets: read(buckets), reserved: 0 }
+}
+
+#[inline(always)]
+pub fn askers_per_tick() -> u32 {
+    read(&ASKERS_PER_TICK)
 }
 
 #[inline(always)]

@@ -17,6 +17,7 @@ mod networks;
 mod object;
 mod pins;
 mod sample;
+mod sessions;
 mod settings;
 mod tables;
 
@@ -30,6 +31,7 @@ pub use load::{Capacities, Loaded, Programs, load, load_from};
 pub use networks::Networks;
 pub use pins::Pins;
 pub use sample::Sampler;
+pub use sessions::Sessions;
 pub use settings::SettingsMap;
 
 use std::error::Error;

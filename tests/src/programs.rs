@@ -1,7 +1,7 @@
 //! The programs in the kernel, run on single frames without a network.
 
 use aya::TestRunOptions;
-use aya::programs::{TestRun as _, Xdp};
+use aya::programs::{Program, SchedClassifier, TestRun as _, TestRunResult, Xdp};
 use ssh_guard::kernel::{Capacities, Loaded, Networks, Programs as Load, load};
 use ssh_guard::network::Network;
 use ssh_guard_common::names;
@@ -10,19 +10,21 @@ use ssh_guard_common::source::{Source, SourceMask};
 use ssh_guard_common::time::{NEVER, Ticks};
 use ssh_guard_common::verdict::Verdict;
 
-/// Both programs and maps of their own, attached to nothing.
+/// All programs and maps of their own, attached to nothing.
 pub struct Programs {
     /// What the daemon holds as well.
     pub loaded: Loaded,
 }
 
-/// One of the two programs.
+/// One of the programs that judge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Which {
     /// For packets of one buffer.
     Plain,
     /// For packets of several; where the kernel has none (before 5.18), the other one again.
     Frags,
+    /// For traffic control.
+    Tc,
 }
 
 /// What a program does with a frame.
@@ -35,13 +37,19 @@ pub enum Action {
 }
 
 impl Which {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Plain, Self::Frags];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Frags, Self::Tc];
 }
 
 /// Few, so that tests can fill what they want full.
-const CAPACITIES: Capacities =
-    Capacities { blocklist: 64, networks: 64, allowlist: 64, known_good: 64, sources: 65_536 };
+const CAPACITIES: Capacities = Capacities {
+    blocklist: 64,
+    networks: 64,
+    allowlist: 64,
+    known_good: 64,
+    sources: 65_536,
+    sessions: 1024,
+};
 
 impl Programs {
     /// Loads the programs: port 22, whole IPv4 addresses and /64.
@@ -81,7 +89,14 @@ impl Programs {
     fn load(programs: &Load) -> Self {
         let mut loaded = load(programs).expect("programs load");
         if loaded.program_name() != names::PROGRAM {
-            xdp(&mut loaded, Which::Plain).load().expect("the program for one buffer loads as well");
+            let plain: &mut Xdp =
+                program(&mut loaded, names::PROGRAM).try_into().expect("it is an XDP program");
+            plain.load().expect("the program for one buffer loads as well");
+        }
+        for name in [names::PROGRAM_TC, names::PROGRAM_WITNESS] {
+            let tc: &mut SchedClassifier =
+                program(&mut loaded, name).try_into().expect("it is a program for traffic control");
+            tc.load().unwrap_or_else(|why| panic!("{name}: {why}"));
         }
         Self { loaded }
     }
@@ -143,13 +158,35 @@ impl Programs {
     /// # Panics
     /// As [`Programs::run`].
     pub fn flood(&mut self, which: Which, frame: &[u8], repeat: u32) -> Action {
-        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
-        let result = xdp(&mut self.loaded, which).test_run(options);
-        match result.unwrap_or_else(|why| panic!("{which:?}, {} bytes: {why}", frame.len())).return_value {
-            XDP_DROP => Action::Drop,
-            XDP_PASS => Action::Pass,
-            other => panic!("{which:?} returned {other}"),
+        let name = match which {
+            Which::Plain => names::PROGRAM,
+            Which::Frags => self.loaded.program_name(),
+            Which::Tc => names::PROGRAM_TC,
+        };
+        let returned = self.test_run(name, frame, repeat);
+        match (which, returned) {
+            (Which::Tc, TC_ACT_SHOT) | (Which::Plain | Which::Frags, XDP_DROP) => Action::Drop,
+            (Which::Tc, TC_ACT_UNSPEC) | (Which::Plain | Which::Frags, XDP_PASS) => Action::Pass,
+            (_, other) => panic!("{which:?} returned {other}"),
         }
+    }
+
+    /// Has the witness see a frame that leaves.
+    ///
+    /// # Panics
+    /// When the kernel does not run it, or it does anything but leave the frame alone.
+    pub fn leave(&mut self, frame: &[u8]) {
+        assert_eq!(self.test_run(names::PROGRAM_WITNESS, frame, 1), TC_ACT_UNSPEC);
+    }
+
+    fn test_run(&mut self, name: &'static str, frame: &[u8], repeat: u32) -> u32 {
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
+        let result: Result<TestRunResult, _> = match program(&mut self.loaded, name) {
+            Program::Xdp(xdp) => xdp.test_run(options),
+            Program::SchedClassifier(tc) => tc.test_run(options),
+            _ => panic!("'{name}' is a program of another kind"),
+        };
+        result.unwrap_or_else(|why| panic!("{name}, {} bytes: {why}", frame.len())).return_value
     }
 
     /// Runs a program on a frame, and tells what it counted in doing so: packets and bytes of each verdict.
@@ -200,15 +237,13 @@ pub fn network_of(network: &str) -> Network {
     Network::new(source_of(address), prefix)
 }
 
-fn xdp(loaded: &mut Loaded, which: Which) -> &mut Xdp {
-    let name = match which {
-        Which::Plain => names::PROGRAM,
-        Which::Frags => loaded.program_name(),
-    };
-    let program = loaded.ebpf.program_mut(name).expect("the object has the program");
-    program.try_into().expect("it is an XDP program")
+fn program<'a>(loaded: &'a mut Loaded, name: &'static str) -> &'a mut Program {
+    loaded.ebpf.program_mut(name).expect("the object has the program")
 }
 
 /// `enum xdp_action` of `linux/bpf.h`.
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
+/// `TC_ACT_*` of `linux/pkt_cls.h`.
+const TC_ACT_UNSPEC: u32 = u32::MAX;
+const TC_ACT_SHOT: u32 = 2;

@@ -42,7 +42,8 @@ fn pin(cpu: usize) {
 }
 
 fn loaded() -> Loaded {
-    let capacities = Capacities { blocklist: 7, networks: 64, allowlist: 64, known_good: 64, sources: 1024 };
+    let capacities =
+        Capacities { blocklist: 7, networks: 64, allowlist: 64, known_good: 64, sources: 1024, sessions: 64 };
     let programs = Programs {
         ports: vec![22],
         mask: SourceMask::new(32, 64),

@@ -3,7 +3,7 @@
 use ssh_guard_common::flat::LAST_END;
 use ssh_guard_common::names::PROGRAM_FRAGS;
 use ssh_guard_common::packet as reader;
-use ssh_guard_common::records::{Block, KnownGood, SourceRecord};
+use ssh_guard_common::records::{Block, KnownGood, SessionKey, SourceRecord};
 use ssh_guard_common::source::{Source, SourceMask};
 use ssh_guard_common::time::NEVER;
 use ssh_guard_common::verdict::Verdict;
@@ -365,7 +365,17 @@ impl judge::Tables for Tables {
         false
     }
 
-    fn is_over_flood_budget(&self) -> bool {
+    fn bans_networks(&self) -> bool {
+        false
+    }
+
+    fn tally(&self, _verdict: Verdict, _bytes: u64) {}
+
+    fn crowd(&self, _source: Source) -> u32 {
+        0
+    }
+
+    fn is_over_flood_budget(&self, _holds_enough: bool) -> bool {
         false
     }
 
@@ -373,7 +383,7 @@ impl judge::Tables for Tables {
         None
     }
 
-    fn count(&self, _source: Source, _bytes: u64, _speaks: bool) {}
+    fn count(&self, _session: SessionKey, _source: Source, _bytes: u64, _going: judge::Going) {}
 
     fn mask(&self) -> SourceMask {
         SourceMask::new(32, 64)

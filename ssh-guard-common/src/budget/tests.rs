@@ -11,7 +11,7 @@ const RATE: Rate = Rate::per_minute(120, HZ);
 /// Draws, and does what the answer says.
 fn draw(rate: Rate, group: &mut Group, tag: u32, now: u32) -> Draw {
     let draw = rate.draw(group, tag, now);
-    if let Draw::Drawn { entry, word } = draw {
+    if let Draw::Drawn { entry, word, .. } = draw {
         group[entry] = word;
     }
     draw
@@ -215,4 +215,13 @@ fn two_families_that_meet_in_a_group_have_budgets_of_their_own() {
     assert_eq!(burst(RATE, &mut group, v4.tag, 9, 500), 120);
     assert_eq!(burst(RATE, &mut group, v6.tag, 9, 500), 120);
     assert!(!passes(RATE, &mut group, v4.tag, 9));
+}
+
+#[test]
+fn whoever_asks_again_before_the_budget_is_full_is_told_from_who_asks_for_the_first_time() {
+    let (mut group, again) = (GROUP, |draw| matches!(draw, Draw::Drawn { again: true, .. }));
+    assert!(!again(draw(RATE, &mut group, 5, 1000)));
+    assert!(again(draw(RATE, &mut group, 5, 1001)));
+    assert!(!again(draw(RATE, &mut group, 6, 1001)), "another source");
+    assert!(!again(draw(RATE, &mut group, 5, 1000 + 60 * 250)), "a minute later");
 }

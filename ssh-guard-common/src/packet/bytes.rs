@@ -2,12 +2,12 @@
 
 /// The bytes of a packet.
 pub trait Bytes {
-    /// A stretch of them that is there.
-    type Stretch: Stretch;
+    /// A stretch of `N` of them that is there.
+    type Stretch<const N: usize>: Stretch;
 
     /// The `N` bytes that start `offset` bytes into the packet, if it has them. This is the one place where bounds
     /// are checked.
-    fn stretch<const N: usize>(&self, offset: usize) -> Option<Self::Stretch>;
+    fn stretch<const N: usize>(&self, offset: usize) -> Option<Self::Stretch<N>>;
 }
 
 /// A stretch of a packet, read at places that are known when it is compiled.
@@ -20,8 +20,15 @@ pub trait Stretch: Copy {
     fn word<const AT: usize>(self) -> u32;
 }
 
+/// A stretch that can be read from a later place on, as if it began there.
+pub trait Divisible: Stretch {
+    /// The stretch without its first `AT` bytes.
+    #[must_use]
+    fn behind<const AT: usize>(self) -> Self;
+}
+
 impl<'a> Bytes for &'a [u8] {
-    type Stretch = &'a [u8];
+    type Stretch<const N: usize> = &'a [u8];
 
     fn stretch<const N: usize>(&self, offset: usize) -> Option<&'a [u8]> {
         self.get(offset..)?.get(..N)
@@ -39,5 +46,11 @@ impl Stretch for &[u8] {
 
     fn word<const AT: usize>(self) -> u32 {
         u32::from_ne_bytes([self[AT], self[AT + 1], self[AT + 2], self[AT + 3]])
+    }
+}
+
+impl Divisible for &[u8] {
+    fn behind<const AT: usize>(self) -> Self {
+        &self[AT..]
     }
 }

@@ -1,22 +1,26 @@
 //! IPv4, RFC 791.
 
+use super::tcp::{Carrier, Ends};
 use super::{Bytes, Doubt, Ports, Reading, Stretch, TCP, tcp};
 use crate::source::Source;
 
 /// Reads an IPv4 packet that starts at `offset`.
 #[inline(always)]
-pub(super) fn read(frame: &impl Bytes, offset: usize, ports: &impl Ports) -> Reading {
+pub(super) fn read<P: Ports>(frame: &impl Bytes, offset: usize, ports: &P) -> Reading {
     let Some(header) = frame.stretch::<HEADER>(offset) else { return Reading::Elsewhere };
     if !carries_tcp(header) {
         return Reading::Elsewhere;
     }
-    let source = Source::from_v4(header.word::<SOURCE>());
+    let ends = Ends::of::<P>(
+        Source::from_v4(header.word::<SOURCE>()),
+        Source::from_v4(header.word::<DESTINATION>()),
+    );
     if header.short::<FRAGMENT>() & FRAGMENT_OFFSET != 0 {
-        return Reading::Uncertain(Doubt { source, later_fragment: true });
+        return Reading::Uncertain(Doubt { source: ends.source, later_fragment: true });
     }
     let header_length = header_length(header);
     let segment_length = usize::from(header.short::<LENGTH>()).saturating_sub(header_length);
-    tcp::read(frame, offset + header_length, tcp::Carrier { source, segment_length }, ports)
+    tcp::read(frame, offset + header_length, Carrier { ends, segment_length }, ports)
 }
 
 /// Reads no more than the source of an IPv4 packet that may be TCP.
@@ -48,3 +52,4 @@ const LENGTH: usize = 2;
 const FRAGMENT: usize = 6;
 const PROTOCOL: usize = 9;
 const SOURCE: usize = 12;
+const DESTINATION: usize = 16;

@@ -1,18 +1,20 @@
 //! IPv6 and its extension headers, RFC 8200.
 
+use super::tcp::{Carrier, Ends};
 use super::{Bytes, Doubt, MAX_EXTENSIONS, Ports, Reading, Stretch, TCP, tcp};
 use crate::source::Source;
 
 /// Reads an IPv6 packet that starts at `offset`.
 #[inline(always)]
-pub(super) fn read(frame: &impl Bytes, offset: usize, ports: &impl Ports) -> Reading {
+pub(super) fn read<P: Ports>(frame: &impl Bytes, offset: usize, ports: &P) -> Reading {
     let Some(header) = frame.stretch::<HEADER>(offset) else { return Reading::Elsewhere };
     // Most IPv6 packets are neither TCP nor behind an extension header: they leave before the address is read.
     if !may_carry_tcp(header) {
         return Reading::Elsewhere;
     }
     let mut next = header.byte::<NEXT>();
-    let source = source_in(header);
+    let ends = Ends::of::<P>(source_in(header), destination_in(header));
+    let source = ends.source;
     let uncertain = Reading::Uncertain(Doubt { source, later_fragment: false });
 
     // What lies in the frame behind the packet's end is cut off by the kernel (`ip6_rcv_core` in
@@ -22,7 +24,7 @@ pub(super) fn read(frame: &impl Bytes, offset: usize, ports: &impl Ports) -> Rea
     let mut offset = offset + HEADER;
     for _ in 0..=MAX_EXTENSIONS {
         if next == TCP {
-            return tcp::read(frame, offset, tcp::Carrier { source, segment_length: remaining }, ports);
+            return tcp::read(frame, offset, Carrier { ends, segment_length: remaining }, ports);
         }
         if !extends(next) {
             return Reading::Elsewhere;
@@ -77,6 +79,16 @@ fn source_in(header: impl Stretch) -> Source {
     ])
 }
 
+#[inline(always)]
+fn destination_in(header: impl Stretch) -> Source {
+    Source::from_v6([
+        header.word::<DESTINATION>(),
+        header.word::<{ DESTINATION + 4 }>(),
+        header.word::<{ DESTINATION + 8 }>(),
+        header.word::<{ DESTINATION + 12 }>(),
+    ])
+}
+
 /// Whether a header of this number is followed by another one on the way to TCP.
 #[inline(always)]
 fn extends(header: u8) -> bool {
@@ -90,6 +102,7 @@ const SHORTEST_EXTENSION: usize = 8;
 const LENGTH: usize = 4;
 const NEXT: usize = 6;
 const SOURCE: usize = 8;
+const DESTINATION: usize = 24;
 
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;

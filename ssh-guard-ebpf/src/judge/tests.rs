@@ -21,10 +21,12 @@ struct Fake {
     unleased: bool,
     over_rate: bool,
     over_flood_budget: bool,
+    crowd: u32,
     drawn: Cell<u32>,
     known_good_asked: Cell<u32>,
-    counted: RefCell<Vec<(Source, u64, bool)>>,
+    counted: RefCell<Vec<(Source, u64, Going)>>,
     hits: RefCell<Vec<(Verdict, u64)>>,
+    tallied: RefCell<Vec<(Verdict, u64)>>,
 }
 
 impl Tables for Fake {
@@ -52,13 +54,25 @@ impl Tables for Fake {
         !self.unleased
     }
 
+    fn bans_networks(&self) -> bool {
+        !self.blocked_network.is_empty()
+    }
+
+    fn tally(&self, verdict: Verdict, bytes: u64) {
+        self.tallied.borrow_mut().push((verdict, bytes));
+    }
+
     fn is_over_rate(&self, _source: Source) -> bool {
         self.drawn.set(self.drawn.get() + 1);
         self.over_rate
     }
 
-    fn is_over_flood_budget(&self) -> bool {
-        self.over_flood_budget
+    fn crowd(&self, _source: Source) -> u32 {
+        self.crowd
+    }
+
+    fn is_over_flood_budget(&self, holds_enough: bool) -> bool {
+        self.over_flood_budget || holds_enough
     }
 
     fn known_good(&self, source: Source) -> Option<KnownGood> {
@@ -67,8 +81,10 @@ impl Tables for Fake {
         Some(KnownGood { end: *end })
     }
 
-    fn count(&self, source: Source, bytes: u64, speaks: bool) {
-        self.counted.borrow_mut().push((source, bytes, speaks));
+    fn count(&self, session: SessionKey, source: Source, bytes: u64, going: Going) {
+        assert_eq!(self.mask().apply(session.client), source);
+        assert_eq!((session.server, session.client_port, session.port), (server(), 40_000, 22));
+        self.counted.borrow_mut().push((source, bytes, going));
     }
 
     fn mask(&self) -> SourceMask {
@@ -84,10 +100,25 @@ fn source(address: &str) -> Source {
     address.parse::<IpAddr>().unwrap().into()
 }
 
-fn segment(address: &str, flags: u8, payload: usize) -> Reading {
-    let source = source(address);
-    Reading::Guarded(Segment { source, source_port: 40_000, port: 22, flags: Flags(flags), payload })
+fn server() -> Source {
+    source("192.0.2.22")
 }
+
+fn segment(address: &str, flags: u8, payload: usize) -> Reading {
+    let (source, flags) = (source(address), Flags(flags));
+    Reading::Guarded(Segment {
+        source,
+        source_port: 40_000,
+        server: server(),
+        port: 22,
+        flags,
+        sequence: 1,
+        payload,
+    })
+}
+
+const SPEAKS: Going = Going { speaks: true, ends: false };
+const SILENT: Going = Going { speaks: false, ends: false };
 
 fn syn(address: &str) -> Reading {
     segment(address, 0x02, 0)
@@ -107,9 +138,13 @@ fn fragment(address: &str, later_fragment: bool) -> Reading {
 }
 
 fn verdict(reading: Reading, tables: &Fake) -> Verdict {
-    let verdict = judge(Evidence::from(reading).unwrap(), 60, tables);
+    let evidence = Evidence::from(reading).unwrap();
+    let verdict = judge(evidence, 60, tables);
     let hit = matches!(verdict, Verdict::Blocked | Verdict::BlockedNetwork).then_some((verdict, 60));
-    assert_eq!(tables.hits.borrow_mut().drain(..).collect::<Vec<_>>(), Vec::from_iter(hit));
+    assert_eq!(tables.hits.take(), Vec::from_iter(hit));
+    // What belongs to a session is counted where its session is.
+    let tallied = (hit.is_none() && !matches!(evidence.kind, Kind::Going(_))).then_some((verdict, 60));
+    assert_eq!(tables.tallied.take(), Vec::from_iter(tallied));
     verdict
 }
 
@@ -123,7 +158,7 @@ fn a_blocked_source_is_dropped_and_not_counted_among_those_let_through() {
     let tables = Fake { blocked: vec![(source("203.0.113.7"), 0)], ..Fake::default() };
     assert_eq!(verdict(data("203.0.113.7"), &tables), Verdict::Blocked);
     assert_eq!(verdict(data("203.0.113.8"), &tables), Verdict::Passed);
-    assert_eq!(*tables.counted.borrow(), [(source("203.0.113.8"), 60, true)]);
+    assert_eq!(*tables.counted.borrow(), [(source("203.0.113.8"), 60, SPEAKS)]);
 }
 
 #[test]
@@ -144,7 +179,7 @@ fn a_syn_is_counted_in_its_budget_alone_and_what_follows_by_its_source() {
         assert!(!passed.drops() && tables.counted.take().is_empty());
         verdict(acknowledgement(address), &tables);
         verdict(data(address), &tables);
-        assert_eq!(tables.counted.take(), [(of, 60, false), (of, 60, true)]);
+        assert_eq!(tables.counted.take(), [(of, 60, SILENT), (of, 60, SPEAKS)]);
     }
     assert_eq!(tables.drawn.get(), 1, "an allowed source draws on nothing");
     // With a payload, as for TCP Fast Open, it is a SYN all the same.
@@ -159,6 +194,9 @@ fn limits_are_for_what_asks_for_a_session_or_may() {
         (Fake { over_rate: true, ..Fake::default() }, Verdict::RateLimited),
         (Fake { over_flood_budget: true, ..Fake::default() }, Verdict::FloodLimited),
         (Fake { over_rate: true, over_flood_budget: true, ..Fake::default() }, Verdict::RateLimited),
+        (Fake { crowd: crowd::OPEN, ..Fake::default() }, Verdict::SessionLimited),
+        (Fake { crowd: crowd::UNAUTHENTICATED, ..Fake::default() }, Verdict::FloodLimited),
+        (Fake { over_flood_budget: true, crowd: crowd::OPEN, ..Fake::default() }, Verdict::FloodLimited),
     ] {
         assert_eq!(verdict(syn("203.0.113.7"), &limit), verdict_on);
         assert_eq!(verdict(fragment("203.0.113.7", false), &limit), verdict_on);
@@ -187,18 +225,29 @@ fn blocks_and_the_allowlist_come_before_limits() {
 
 #[test]
 fn without_a_lease_nothing_is_limited_and_nothing_drawn() {
-    let tables = Fake { unleased: true, over_rate: true, over_flood_budget: true, ..Fake::default() };
+    let tables = Fake {
+        unleased: true,
+        over_rate: true,
+        over_flood_budget: true,
+        crowd: crowd::OPEN,
+        ..Fake::default()
+    };
     assert_eq!(verdict(syn("203.0.113.7"), &tables), Verdict::Passed);
     assert_eq!(tables.drawn.get(), 0);
 }
 
 #[test]
 fn a_known_good_source_is_not_limited_unless_it_is_shared() {
-    for (over_rate, limited) in [(true, Verdict::RateLimited), (false, Verdict::FloodLimited)] {
+    for (over_rate, over_flood_budget, limited) in [
+        (true, true, Verdict::RateLimited),
+        (false, true, Verdict::FloodLimited),
+        (false, false, Verdict::SessionLimited),
+    ] {
         let tables = Fake {
             known_good: vec![(source("203.0.113.7"), 9), (source("203.0.113.8"), 9 | SHARED)],
             over_rate,
-            over_flood_budget: true,
+            over_flood_budget,
+            crowd: crowd::OPEN,
             ..Fake::default()
         };
         assert_eq!(verdict(syn("203.0.113.7"), &tables), Verdict::Passed);
@@ -305,4 +354,31 @@ fn an_allowed_source_passes_as_allowed() {
     let tables = Fake { allowed: vec![source("198.51.100.1")], ..Fake::default() };
     assert_eq!(verdict(syn("198.51.100.1"), &tables), Verdict::Allowed);
     assert_eq!(verdict(fragment("198.51.100.1", true), &tables), Verdict::Allowed);
+}
+
+#[test]
+fn evidence_survives_being_made_numbers_of() {
+    for reading in [
+        segment("203.0.113.7", 0x11, 0),
+        segment("2001:db8::7", 0x18, 9),
+        syn("203.0.113.7"),
+        fragment("203.0.113.7", true),
+    ] {
+        let evidence = Evidence::from(reading).unwrap();
+        for (bytes, allowed) in [(60, false), (0x0fff_ffff, true)] {
+            let (unpacked, same_bytes, same_allowed) = Evidence::unpack(evidence.pack(bytes, allowed));
+            assert_eq!((same_bytes, same_allowed), (bytes, allowed));
+            assert_eq!(unpacked.address, evidence.address);
+            assert!(unpacked.kind == evidence.kind && unpacked.session() == evidence.session());
+        }
+    }
+}
+
+#[test]
+fn a_packet_by_which_the_client_hangs_up_is_told_from_others() {
+    let tables = Fake::default();
+    for (flags, ends) in [(0x11, true), (0x04, true), (0x10, false), (0x18, false)] {
+        verdict(segment("203.0.113.7", flags, 0), &tables);
+        assert_eq!(tables.counted.take(), [(source("203.0.113.7"), 60, Going { speaks: false, ends })]);
+    }
 }

@@ -175,6 +175,8 @@ const BATCHES: usize = 64;
 const COMMANDS: usize = 64;
 /// Networks that the allowlist holds, those that are added while the daemon runs included.
 const ALLOWLIST_CAPACITY: u32 = 1 << 20;
+/// Sessions that are followed at once.
+const SESSIONS_CAPACITY: u32 = 131_072;
 /// Sources that can be known-good at once.
 const KNOWN_GOOD_CAPACITY: u32 = 1 << 16;
 
@@ -192,6 +194,7 @@ pub(crate) fn programs(settings: &Settings) -> Programs {
             allowlist: ALLOWLIST_CAPACITY,
             known_good: KNOWN_GOOD_CAPACITY,
             sources: settings.limits.sources.get(),
+            sessions: SESSIONS_CAPACITY,
         },
     }
 }

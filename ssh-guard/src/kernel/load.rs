@@ -12,6 +12,7 @@ use ssh_guard_common::budget::{self, Rate};
 use ssh_guard_common::flat::{Family as _, SLOTS, Shape, V4, V6};
 use ssh_guard_common::networks::CELLS;
 use ssh_guard_common::source::SourceMask;
+use ssh_guard_common::time::TICK_SHIFT;
 use ssh_guard_common::{MAX_PORTS, names};
 use tracing::{debug, info};
 
@@ -19,7 +20,8 @@ use super::clock::tick_rate;
 use super::object::OBJECT;
 use super::tables::{self, Shapes};
 use super::{
-    Allowlist, Blocklist, Earlier, KernelClock, KnownGood, Networks, Sampler, SettingsMap, errno, networks,
+    Allowlist, Blocklist, Earlier, KernelClock, KnownGood, Networks, Sampler, Sessions, SettingsMap, errno,
+    networks, sessions,
 };
 use crate::fault::{Exit, Fault};
 
@@ -51,6 +53,8 @@ pub struct Capacities {
     pub known_good: u32,
     /// Sources whose packets and new sessions are counted; the one that was quiet longest makes room.
     pub sources: u32,
+    /// Sessions that are followed; the one that was quiet longest makes room.
+    pub sessions: u32,
 }
 
 /// The programs and maps in the kernel, attached to nothing yet.
@@ -77,8 +81,10 @@ pub struct Loaded {
     pub sampler: Sampler,
     /// Tells the kernel's time.
     pub clock: KernelClock,
-    /// Only the program reads and writes it; programs that are loaded later name it by this descriptor.
-    _budget: Map,
+    /// Reads the sessions, and says what the daemon knows of them.
+    pub sessions: Sessions,
+    /// Only the programs read and write these; programs that are loaded later name them by these descriptors.
+    _of_programs: [Map; 2],
 }
 
 impl Loaded {
@@ -108,7 +114,9 @@ pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loade
         *slot = *port;
     }
     let dry_run = u8::from(*dry_run);
-    let rate = Rate::per_minute(*new_sessions_per_minute, tick_rate()?);
+    let hz = tick_rate()?;
+    let rate = Rate::per_minute(*new_sessions_per_minute, hz);
+    let askers = (ASKERS_PER_SECOND << TICK_SHIFT) / hz.max(1);
     let blocked = shapes(capacities.blocklist);
     let known = shapes(capacities.known_good);
     let budgets = shape(budget::groups_for(capacities.sources));
@@ -124,6 +132,7 @@ pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loade
         .override_global(names::KNOWN_V6_SHAPE, &known.v6, true)
         .override_global(names::SYN_BUDGET_SHAPE, &budgets, true)
         .override_global(names::SYN_RATE, &rate, true)
+        .override_global(names::ASKERS_PER_TICK, &askers, true)
         .map_max_entries(names::BLOCKED_V4, blocked.v4.cells::<V4>())
         .map_max_entries(names::BLOCKED_V6, blocked.v6.cells::<V6>())
         .map_max_entries(names::BLOCKED_BESIDE, beside(capacities.blocklist))
@@ -136,7 +145,10 @@ pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loade
         .map_max_entries(names::KNOWN_V6, known.v6.cells::<V6>())
         .map_max_entries(names::KNOWN_BESIDE, beside(capacities.known_good))
         .map_max_entries(names::SYN_BUDGET, budgets.buckets)
-        .map_max_entries(names::SOURCES, capacities.sources)
+        .map_max_entries(names::SOURCES, evicting(capacities.sources))
+        .map_max_entries(names::SESSIONS, evicting(capacities.sessions))
+        .map_max_entries(names::AUTHENTICATED, evicting(capacities.sessions))
+        .map_max_entries(names::CROWDED, crowded(capacities.sessions))
         .load(OBJECT)
         .map_err(|error| refused(&error))?;
 
@@ -160,7 +172,14 @@ pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loade
         beside: take(&mut ebpf, names::KNOWN_BESIDE, &mut maps)?,
     };
     let known_good = KnownGood::new(known_in, known)?;
-    let budget = take(&mut ebpf, names::SYN_BUDGET, &mut maps)?;
+    let of_programs =
+        [take(&mut ebpf, names::SYN_BUDGET, &mut maps)?, take(&mut ebpf, names::ASKERS, &mut maps)?];
+    let followed = sessions::Maps {
+        sessions: take_twice(&mut ebpf, names::SESSIONS, &mut maps)?,
+        authenticated: take_twice(&mut ebpf, names::AUTHENTICATED, &mut maps)?,
+        crowded: take(&mut ebpf, names::CROWDED, &mut maps)?,
+    };
+    let sessions = Sessions::new(followed)?;
     let banned = networks::Maps {
         states: take(&mut ebpf, names::BLOCKED_NETS, &mut maps)?,
         table: take(&mut ebpf, names::BLOCKED_NETS_24, &mut maps)?,
@@ -183,7 +202,8 @@ pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loade
         settings,
         sampler,
         clock,
-        _budget: budget,
+        sessions,
+        _of_programs: of_programs,
     })
 }
 
@@ -233,6 +253,21 @@ fn shapes(entries: u32) -> Shapes {
     Shapes { v4: shape(buckets), v6: shape(buckets) }
 }
 
+/// How many records of sources are made in a second for asking alone, in ticks rounded down.
+const ASKERS_PER_SECOND: u32 = 100;
+
+/// Entries of a map that evicts, for so many to be kept: each CPU takes up to 128 that are free for itself
+/// (`LOCAL_FREE_TARGET` in kernel/bpf/bpf_lru_list.c).
+fn evicting(entries: u32) -> u32 {
+    let cpus = aya::util::nr_cpus().unwrap_or(1);
+    entries.saturating_add(u32::try_from(cpus).unwrap_or(u32::MAX).saturating_mul(2 * 128))
+}
+
+/// Sources that can hold two of so many sessions or more.
+fn crowded(sessions: u32) -> u32 {
+    sessions / 2 + 1
+}
+
 /// Entries of a trie for so many. It takes memory for those that are there only, and before Linux 6.13 a full one refuses
 /// to change an entry.
 fn trie_for(networks: u32) -> u32 {
@@ -259,6 +294,17 @@ fn take(ebpf: &mut Ebpf, name: &'static str, maps: &mut Vec<(&'static str, Map)>
         .ok_or_else(|| Fault::new(Exit::Failure, format!("the object has no map '{name}'")))?;
     maps.push((name, second_handle(&map)?));
     Ok(map)
+}
+
+/// Takes a map out of the object, and a second handle on it, beside the one kept under its name.
+fn take_twice(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    maps: &mut Vec<(&'static str, Map)>,
+) -> Result<[Map; 2], Fault> {
+    let map = take(ebpf, name, maps)?;
+    let again = second_handle(&map)?;
+    Ok([map, again])
 }
 
 /// Opens a map a second time, by its own descriptor: under its unit the daemon may not open maps by their number.
