@@ -24,6 +24,7 @@ pub struct Packet {
     transport: Transport,
     ether_type: Option<u16>,
     without_ethernet: bool,
+    back: bool,
     truncate: Option<usize>,
     padding: usize,
 }
@@ -104,6 +105,18 @@ impl Packet {
         self
     }
 
+    /// Turns the packet round: it goes from the server to `source`.
+    ///
+    /// # Panics
+    /// When it is ARP, or carries neither TCP nor UDP.
+    #[must_use]
+    pub fn back(mut self) -> Self {
+        assert!(!matches!(self.network, Network::Arp { .. }), "ARP is not turned round");
+        self.transport.turn_round();
+        self.back = !self.back;
+        self
+    }
+
     /// Cuts the frame to `length` bytes, without a word in its headers.
     #[must_use]
     pub fn truncated(mut self, length: usize) -> Self {
@@ -121,7 +134,14 @@ impl Packet {
     /// Writes the frame.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let (ether_type, body) = self.network_bytes();
+        let (ether_type, mut body) = self.network_bytes();
+        if self.back {
+            // No checksum minds the order of the addresses.
+            match ether_type {
+                ETHER_TYPE_IPV4 => body[12..20].rotate_left(4),
+                _ => body[8..40].rotate_left(16),
+            }
+        }
         let mut bytes = Vec::with_capacity(14 + 4 * self.tags.len() + body.len());
         if !self.without_ethernet {
             bytes.extend(DESTINATION_MAC);
@@ -146,6 +166,7 @@ impl Packet {
             transport: Transport::Other { protocol: PROTOCOL_NONE, bytes: Vec::new() },
             ether_type: None,
             without_ethernet: false,
+            back: false,
             truncate: None,
             padding: 0,
         }

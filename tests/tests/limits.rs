@@ -111,12 +111,12 @@ fn no_limit_is_no_limit() {
 #[test]
 fn what_may_be_a_syn_counts_as_one_and_a_later_fragment_does_not() {
     needs!(Need::Root, Need::Bpf);
-    let mut programs = Programs::limiting(4, false);
+    let mut programs = Programs::limiting(6, false);
     for _ in 0..10 {
         check(&mut programs, &syn(V4).fragment(1480, false), (Pass, Passed));
         check(&mut programs, &syn(V6).fragment(1480, false), (Pass, Passed));
     }
-    // Each twice, as there are two programs. The flags cannot be read, of one for its length, of the other for what
+    // Each as often as there are programs. The flags cannot be read, of one for its length, of the other for what
     // stands before them.
     let cut = syn(V4).fragment(0, true).truncated(14 + 20 + 8);
     let long = (0..7).fold(syn(V6), |packet, _| packet.destination_options());
@@ -216,8 +216,8 @@ fn nothing_is_limited_once_the_lease_has_ended() {
 #[test]
 fn a_flood_from_many_sources_limits_nobody_else_and_frees_nobody() {
     needs!(Need::Root, Need::Bpf);
-    let mut programs = Programs::limiting(2, false);
-    assert_eq!(passing(&mut programs, V4, 4), 2);
+    let mut programs = Programs::limiting(3, false);
+    assert_eq!(passing(&mut programs, V4, 5), 3);
     // Ten times as many as there are entries.
     for number in 0..20_000_u32 {
         let source = std::net::Ipv4Addr::from((198 << 24 | 18 << 16) + number).to_string();
@@ -225,8 +225,14 @@ fn a_flood_from_many_sources_limits_nobody_else_and_frees_nobody() {
         assert_eq!(programs.run(Which::Frags, &frame), Pass, "{source}");
     }
     check(&mut programs, &syn(V4), (Drop, RateLimited));
+    let sources = programs.loaded.sampler.sources().unwrap();
+    let asked: Vec<_> = sources.iter().map(|(source, record)| (*source, record.half_open)).collect();
+    assert_eq!(
+        asked,
+        [(source_of(V4), 7)],
+        "eight SYNs, of which the first makes no record, and nobody else's does"
+    );
     check(&mut programs, &syn(OTHER_V4), (Pass, Passed));
-    assert!(programs.loaded.sampler.sources().unwrap().is_empty(), "a SYN makes no record");
 }
 
 /// Judges a SYN of each of so many sources that have never been seen: how many are limited.
@@ -290,7 +296,7 @@ fn flood_mode_is_for_new_sessions_of_sources_that_are_not_known_good() {
 #[test]
 fn a_dry_run_counts_what_would_be_limited_and_lets_it_pass() {
     needs!(Need::Root, Need::Bpf);
-    let mut programs = Programs::limiting(2, true);
+    let mut programs = Programs::limiting(3, true);
     check(&mut programs, &syn(V4), (Pass, Passed));
     check(&mut programs, &syn(V4), (Pass, RateLimited));
     programs.loaded.settings.limit_flood(Some(0), 1).unwrap();

@@ -33,6 +33,7 @@ pub enum Transport {
 pub struct Segment {
     ports: (u16, u16),
     flags: u8,
+    sequence: u32,
     options: usize,
     data_offset: Option<u8>,
     payload: Vec<u8>,
@@ -47,7 +48,8 @@ impl Packet {
     #[must_use]
     pub fn tcp(self, port: u16) -> Self {
         let ports = (SOURCE_PORT, port);
-        let segment = Segment { ports, flags: 0, options: 0, data_offset: None, payload: Vec::new() };
+        let segment =
+            Segment { ports, flags: 0, sequence: 1, options: 0, data_offset: None, payload: Vec::new() };
         self.carrying(Transport::Tcp(segment))
     }
 
@@ -79,6 +81,16 @@ impl Packet {
             Transport::Tcp(Segment { ports, .. }) | Transport::Udp { ports, .. } => ports.0 = port,
             other => panic!("{other:?} has no ports"),
         }
+        self
+    }
+
+    /// Sets the number of the first byte.
+    ///
+    /// # Panics
+    /// When no TCP is carried.
+    #[must_use]
+    pub fn sequence(mut self, number: u32) -> Self {
+        self.segment_mut().sequence = number;
         self
     }
 
@@ -198,13 +210,23 @@ impl Transport {
     }
 }
 
+impl Transport {
+    /// Swaps the two ports.
+    pub(super) fn turn_round(&mut self) {
+        match self {
+            Self::Tcp(Segment { ports, .. }) | Self::Udp { ports, .. } => *ports = (ports.1, ports.0),
+            other => panic!("{other:?} has no ports"),
+        }
+    }
+}
+
 impl Segment {
     fn bytes(&self) -> Vec<u8> {
         let length = 20 + self.options;
         let words = self.data_offset.unwrap_or_else(|| u8::try_from(length / 4).expect("60 bytes at most"));
         let mut bytes = self.ports.0.to_be_bytes().to_vec();
         bytes.extend(self.ports.1.to_be_bytes());
-        bytes.extend(1_u32.to_be_bytes());
+        bytes.extend(self.sequence.to_be_bytes());
         bytes.extend(u32::from(self.flags & ACK != 0).to_be_bytes());
         bytes.extend([words << 4, self.flags]);
         bytes.extend(WINDOW.to_be_bytes());
