@@ -219,7 +219,7 @@ fn two_families_that_meet_in_a_group_have_budgets_of_their_own() {
 
 #[test]
 fn whoever_asks_again_before_the_budget_is_full_is_told_from_who_asks_for_the_first_time() {
-    let (mut group, again) = (GROUP, |draw| matches!(draw, Draw::Drawn { again: true, .. }));
+    let (mut group, again) = (Group::default(), |draw| matches!(draw, Draw::Drawn { again: true, .. }));
     assert!(!again(draw(RATE, &mut group, 5, 1000)));
     assert!(again(draw(RATE, &mut group, 5, 1001)));
     assert!(!again(draw(RATE, &mut group, 6, 1001)), "another source");

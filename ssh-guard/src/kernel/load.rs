@@ -257,7 +257,7 @@ fn shapes(entries: u32) -> Shapes {
 const ASKERS_PER_SECOND: u32 = 100;
 
 /// Entries of a map that evicts, for so many to be kept: each CPU takes up to 128 that are free for itself
-/// (`LOCAL_FREE_TARGET` in kernel/bpf/bpf_lru_list.c).
+/// (`LOCAL_FREE_TARGET` in `kernel/bpf/bpf_lru_list.c`).
 fn evicting(entries: u32) -> u32 {
     let cpus = aya::util::nr_cpus().unwrap_or(1);
     entries.saturating_add(u32::try_from(cpus).unwrap_or(u32::MAX).saturating_mul(2 * 128))

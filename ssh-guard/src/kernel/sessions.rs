@@ -10,11 +10,10 @@ use crate::fault::{Exit, Fault};
 
 /// The maps `SESSIONS`, `AUTHENTICATED` and `CROWDED`.
 pub struct Sessions {
-    /// To be read a batch at a time.
-    records: MapData,
-    sessions: HashMap<MapData, SessionKey, SessionRecord>,
-    marks: MapData,
-    authenticated: HashMap<MapData, SessionKey, Authenticated>,
+    records: HashMap<MapData, SessionKey, SessionRecord>,
+    records_in_batches: MapData,
+    marks: HashMap<MapData, SessionKey, Authenticated>,
+    marks_in_batches: MapData,
     crowded: HashMap<MapData, Source, u32>,
 }
 
@@ -35,10 +34,10 @@ impl Sessions {
             return Err(Fault::new(Exit::Failure, "a map of sessions is not what it should be"));
         };
         Ok(Self {
-            records,
-            sessions: HashMap::try_from(sessions).map_err(strange)?,
-            marks,
-            authenticated: HashMap::try_from(authenticated).map_err(strange)?,
+            records: HashMap::try_from(sessions).map_err(strange)?,
+            records_in_batches: records,
+            marks: HashMap::try_from(authenticated).map_err(strange)?,
+            marks_in_batches: marks,
             crowded: HashMap::try_from(crowded).map_err(strange)?,
         })
     }
@@ -49,7 +48,7 @@ impl Sessions {
     /// If the kernel refuses to read the map.
     pub fn all(&self) -> Result<Vec<(SessionKey, SessionRecord)>, Fault> {
         let mut all = Vec::new();
-        batch::for_each(&self.records, |key, record| all.push((key, record)))
+        batch::for_each(&self.records_in_batches, |key, record| all.push((key, record)))
             .map_err(|error| unreadable(error.into()))?;
         Ok(all)
     }
@@ -60,7 +59,7 @@ impl Sessions {
     /// If the kernel refuses to read the map.
     pub fn marks(&self) -> Result<Vec<(SessionKey, Authenticated)>, Fault> {
         let mut all = Vec::new();
-        batch::for_each(&self.marks, |key, mark| all.push((key, mark)))
+        batch::for_each(&self.marks_in_batches, |key, mark| all.push((key, mark)))
             .map_err(|error| unreadable(error.into()))?;
         Ok(all)
     }
@@ -71,7 +70,7 @@ impl Sessions {
     /// If the kernel refuses to write the map.
     pub fn restore(&mut self, session: SessionKey, record: SessionRecord) -> Result<(), Fault> {
         // `BPF_NOEXIST`: the programs may have begun to count it.
-        match self.sessions.insert(session, record, 1) {
+        match self.records.insert(session, record, 1) {
             Err(error) if !is_there(&error) => Err(unwritable(error)),
             _ => Ok(()),
         }
@@ -82,8 +81,8 @@ impl Sessions {
     /// # Errors
     /// If the kernel refuses to write the maps.
     pub fn forget(&mut self, session: &SessionKey) -> Result<(), Fault> {
-        gone(self.sessions.remove(session))?;
-        gone(self.authenticated.remove(session))
+        gone(self.records.remove(session))?;
+        gone(self.marks.remove(session))
     }
 
     /// Marks a session as authenticated.
@@ -91,7 +90,7 @@ impl Sessions {
     /// # Errors
     /// If the kernel refuses to write the map.
     pub fn mark(&mut self, session: SessionKey, mark: Authenticated) -> Result<(), Fault> {
-        self.authenticated.insert(session, mark, 0).map_err(unwritable)
+        self.marks.insert(session, mark, 0).map_err(unwritable)
     }
 
     /// Says what a source holds so many of that it may open no more, as bits of
