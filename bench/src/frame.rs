@@ -32,6 +32,18 @@ impl Template {
     }
 }
 
+/// Makes the frame of a client's packet in a session.
+#[must_use]
+pub fn data(port: u16) -> Vec<u8> {
+    packet::v4(&Ipv4Addr::UNSPECIFIED.to_string()).tcp(port).ack().payload(&[0; 36]).to_bytes()
+}
+
+/// The same over IPv6.
+#[must_use]
+pub fn data_v6(port: u16) -> Vec<u8> {
+    packet::v6("::").tcp(port).ack().payload(&[0; 36]).to_bytes()
+}
+
 /// Makes the frame of a SYN over IPv6.
 #[must_use]
 pub fn syn_v6(port: u16) -> Vec<u8> {

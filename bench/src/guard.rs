@@ -6,10 +6,11 @@ use anyhow::{Context as _, Result, bail};
 use aya::programs::{Program, ProgramFd, Xdp};
 use ssh_guard::kernel::{Capacities, Loaded, Programs, load};
 use ssh_guard::network::Network;
-use ssh_guard_common::records::Settings;
+use ssh_guard_common::records::{SessionKey, SessionRecord, Settings};
 use ssh_guard_common::source::{Source, SourceMask};
 use ssh_guard_common::time::NEVER;
 use ssh_guard_common::verdict::Verdict;
+use ssh_guard_tests::packet::{DESTINATION_V4, DESTINATION_V6, SOURCE_PORT};
 
 /// So many that no source of a benchmark asks for more.
 const HIGHEST_RATE: u16 = u16::MAX;
@@ -69,6 +70,27 @@ impl Guard {
             self.0.known_good.know(source, NEVER, false)?;
         }
         Ok(())
+    }
+
+    /// Begins a session of each of these clients, as if the server had answered.
+    ///
+    /// # Errors
+    /// If one of them is not followed.
+    pub fn begin_sessions(&mut self, clients: impl IntoIterator<Item = Source>) -> Result<()> {
+        for client in clients {
+            let server = if client.is_v4() { DESTINATION_V4.into() } else { Source::from(DESTINATION_V6) };
+            let key = SessionKey { client, server, client_port: SOURCE_PORT, port: PORT };
+            self.0.sessions.restore(key, SessionRecord { answered: 1, ..SessionRecord::default() })?;
+        }
+        Ok(())
+    }
+
+    /// How many packets were counted in sessions.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn packets_of_sessions(&self) -> Result<u64> {
+        Ok(self.0.sessions.all()?.iter().map(|(_, record)| record.packets).sum())
     }
 
     /// Whether a source is in the blocklist.

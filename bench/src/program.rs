@@ -13,7 +13,7 @@ use aya::programs::{ProgramFd, TestRun as _};
 use ssh_guard_common::source::{Source, SourceMask};
 use ssh_guard_common::verdict::Verdict;
 
-use crate::frame::{Template, syn_v6};
+use crate::frame::{Template, data, data_v6, syn_v6};
 use crate::guard::{Guard, PORT, descriptor};
 use crate::plan::Plan;
 use crate::programs::{EMPTY_DROP, Programs, WALK_V4, WALK_V6};
@@ -24,6 +24,8 @@ use crate::{clock, cpu, sources};
 
 /// How many /24 networks the allowlist holds.
 const ALLOWED_NETWORKS: u32 = 256;
+/// How many sessions are open.
+const SESSIONS: u32 = 1000;
 /// `XDP_DROP` and `XDP_PASS` of `linux/bpf.h`.
 const DROP: u32 = 1;
 const PASS: u32 = 2;
@@ -48,6 +50,10 @@ struct Way {
     guard: Option<usize>,
     /// Where its sources begin in the list.
     first: u32,
+    /// How many of them there are.
+    count: u32,
+    /// Whether each packet is one of a session that is there.
+    in_session: bool,
     frame: Vec<u8>,
     action: u32,
     verdict: Option<Verdict>,
@@ -60,7 +66,7 @@ fn measure_with(object: &Path, size: u32, plan: &Plan, report: &mut Report) -> R
     let strangers: Vec<Ipv4Addr> = all.by_ref().take(2 * many).collect();
     let friends = sources::friends_v4(ALLOWED_NETWORKS).take(many);
     let list_v4: Vec<_> = strangers.iter().copied().chain(friends).collect();
-    let list_v6: Vec<_> = sources::strangers_v6().take(many).collect();
+    let list_v6: Vec<_> = sources::strangers_v6().take(SESSIONS as usize + many).collect();
 
     let mut guards = [Guard::load(size)?, Guard::load(size)?, Guard::load(size)?];
     for guard in &mut guards[..2] {
@@ -68,13 +74,17 @@ fn measure_with(object: &Path, size: u32, plan: &Plan, report: &mut Report) -> R
     }
     guards[0].know(all.take(many / 2).map(Source::from))?;
     guards[1].allow(sources::networks_of_friends(ALLOWED_NETWORKS))?;
-    guards[2].block(list_v6.iter().map(|source| SourceMask::new(32, 64).apply(*source)))?;
+    guards[0].begin_sessions(strangers[many..].iter().copied().take(SESSIONS as usize).map(Source::from))?;
+    guards[2].begin_sessions(list_v6.iter().copied().take(SESSIONS as usize))?;
+    // Those of the sessions are not banned.
+    guards[2]
+        .block(list_v6.iter().skip(SESSIONS as usize).map(|source| SourceMask::new(32, 64).apply(*source)))?;
     let mut programs = Programs::load(object, &[EMPTY_DROP, WALK_V4, WALK_V6], &list_v4, &list_v6)?;
 
     let ways = ways(size, &programs, &mut guards)?;
     let mut repeats = Vec::new();
     for way in &ways {
-        let nanos = run(&mut programs, way, &guards, size, CALIBRATION)?;
+        let nanos = run(&mut programs, way, &guards, CALIBRATION)?;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -85,7 +95,7 @@ fn measure_with(object: &Path, size: u32, plan: &Plan, report: &mut Report) -> R
     let mut taken = vec![Vec::new(); ways.len()];
     for _round in 0..plan.rounds {
         for ((way, repeat), taken) in ways.iter().zip(&repeats).zip(&mut taken) {
-            taken.push(run(&mut programs, way, &guards, size, *repeat)?);
+            taken.push(run(&mut programs, way, &guards, *repeat)?);
         }
     }
     for (way, nanos) in ways.iter().zip(&taken) {
@@ -113,6 +123,8 @@ fn ways(size: u32, programs: &Programs, guards: &mut [Guard; 3]) -> Result<Vec<W
         program,
         guard,
         first,
+        count: size,
+        in_session: false,
         frame: Template::syn(port).bytes,
         action,
         verdict,
@@ -122,26 +134,42 @@ fn ways(size: u32, programs: &Programs, guards: &mut [Guard; 3]) -> Result<Vec<W
         frame: syn_v6(PORT),
         ..v4(row, guard, program, 0, PORT, DROP, verdict)
     };
+    let sessions = |way, frame| Way { count: SESSIONS, in_session: true, frame, action: PASS, ..way };
     Ok(vec![
         v4("empty", None, empty()?, 0, PORT, DROP, None),
         v4("blocked", Some(0), descriptor(guard)?, 0, PORT, DROP, Some(Verdict::Blocked)),
         v4("passed", Some(0), descriptor(guard)?, size, PORT, PASS, Some(Verdict::Passed)),
         v4("allowed", Some(1), descriptor(allowing)?, 2 * size, PORT, PASS, Some(Verdict::Allowed)),
         v4("elsewhere", Some(0), descriptor(guard)?, 0, 443, PASS, None),
+        sessions(
+            v4("session", Some(0), descriptor(guard)?, size, PORT, PASS, Some(Verdict::Passed)),
+            data(PORT),
+        ),
         v6("empty-v6", None, empty()?, None),
-        v6("blocked-v6", Some(2), descriptor(guard_v6)?, Some(Verdict::Blocked)),
+        Way {
+            first: SESSIONS,
+            count: size,
+            ..v6("blocked-v6", Some(2), descriptor(guard_v6)?, Some(Verdict::Blocked))
+        },
+        sessions(v6("session-v6", Some(2), descriptor(guard_v6)?, Some(Verdict::Passed)), data_v6(PORT)),
     ])
 }
 
 /// Test-runs a way that often: nanoseconds a run, on the thread's own clock, so that neither what other processes take
 /// of the CPU counts nor the kernel's wait at the end of the call.
-fn run(programs: &mut Programs, way: &Way, guards: &[Guard; 3], size: u32, repeat: u32) -> Result<f64> {
+fn run(programs: &mut Programs, way: &Way, guards: &[Guard; 3], repeat: u32) -> Result<f64> {
     programs.measure(&way.program)?;
-    programs.begin(Walk { first: way.first, count: size, ..Walk::default() })?;
+    let one_port = u32::from(way.in_session);
+    programs.begin(Walk { first: way.first, count: way.count, one_port, ..Walk::default() })?;
     let counted = |verdict| match way.guard {
         Some(guard) => guards[guard].count(verdict),
         None => Ok(0),
     };
+    let in_sessions = || match way.guard {
+        Some(guard) if way.in_session => guards[guard].packets_of_sessions(),
+        _ => Ok(0),
+    };
+    let before_in_sessions = in_sessions()?;
     let before = Verdict::ALL.into_iter().map(counted).collect::<Result<Vec<_>>>()?;
     let walker = programs.program(way.walker)?;
     let start = clock::own_cpu_time()?;
@@ -158,6 +186,9 @@ fn run(programs: &mut Programs, way: &Way, guards: &[Guard; 3], size: u32, repea
         "'{row}': the walker made {} frames of {repeat}",
         programs.frames()?
     );
+    let in_sessions = in_sessions()? - before_in_sessions;
+    let wanted = if way.in_session { u64::from(repeat) } else { 0 };
+    ensure!(in_sessions == wanted, "'{row}': {in_sessions} packets of {repeat} were counted in sessions");
     for (verdict, before) in Verdict::ALL.into_iter().zip(before) {
         let wanted = if way.verdict == Some(verdict) { u64::from(repeat) } else { 0 };
         let seen = counted(verdict)? - before;

@@ -29,7 +29,7 @@ pub const FLOOD: &str = "flood";
 /// The programs of one object, with their own maps.
 pub struct Programs {
     ebpf: Ebpf,
-    walk: Array<MapData, [u32; 10]>,
+    walk: Array<MapData, [u32; 11]>,
     measured: ProgramArray<MapData>,
 }
 
@@ -74,8 +74,10 @@ impl Programs {
     /// # Errors
     /// If the kernel refuses.
     pub fn begin(&mut self, walk: Walk) -> Result<()> {
-        let Walk { first, count, position, frames, interface, ip_sum, tcp_sum, interval, due, held } = walk;
-        let words = [first, count, position, frames, interface, ip_sum, tcp_sum, interval, due, held];
+        let Walk { first, count, position, frames, interface, ip_sum, tcp_sum, .. } = walk;
+        let Walk { interval, due, held, one_port, .. } = walk;
+        let words =
+            [first, count, position, frames, interface, ip_sum, tcp_sum, interval, due, held, one_port];
         self.walk.set(0, words, 0).context("cannot begin a walk")
     }
 
@@ -101,11 +103,11 @@ impl Programs {
     /// # Errors
     /// If the kernel refuses.
     pub fn held(&self) -> Result<u32> {
-        let [.., held] = self.words()?;
+        let [.., held, _] = self.words()?;
         Ok(held)
     }
 
-    fn words(&self) -> Result<[u32; 10]> {
+    fn words(&self) -> Result<[u32; 11]> {
         self.walk.get(&0, 0).context("cannot read how far the walk is")
     }
 

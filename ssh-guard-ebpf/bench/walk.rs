@@ -24,6 +24,8 @@ pub struct Walk {
     pub due: u32,
     /// How many runs of the program sent nothing, for no frame was due, modulo 2^32.
     pub held: u32,
+    /// Not 0 if all frames come from the port that they have before.
+    pub one_port: u32,
 }
 
 /// How far behind its time a walk may be, in nanoseconds, and still make up for it. What was missed for longer is left

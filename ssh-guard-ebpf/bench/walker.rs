@@ -31,20 +31,22 @@ pub fn walk_v6(ctx: XdpContext) -> u32 {
 
 #[inline(always)]
 fn rewrite_v4(ctx: &XdpContext) -> Option<()> {
-    let (_, number, place) = sources::step()?;
+    let (walk, number, place) = sources::step()?;
     let source = sources::v4(place)?;
     let frame = Frame::with::<54>(ctx)?;
     // SAFETY: Ethernet, IPv4 and TCP headers have 54 bytes.
     unsafe {
         frame.write_word::<26>(source);
-        frame.write_short::<34>(Walk::port(number).to_be());
+        if walk.one_port == 0 {
+            frame.write_short::<34>(Walk::port(number).to_be());
+        }
     }
     Some(())
 }
 
 #[inline(always)]
 fn rewrite_v6(ctx: &XdpContext) -> Option<()> {
-    let (_, number, place) = sources::step()?;
+    let (walk, number, place) = sources::step()?;
     let [a, b, c, d] = sources::v6(place)?;
     let frame = Frame::with::<74>(ctx)?;
     // SAFETY: Ethernet, IPv6 and TCP headers have 74 bytes.
@@ -53,7 +55,9 @@ fn rewrite_v6(ctx: &XdpContext) -> Option<()> {
         frame.write_word::<26>(b);
         frame.write_word::<30>(c);
         frame.write_word::<34>(d);
-        frame.write_short::<54>(Walk::port(number).to_be());
+        if walk.one_port == 0 {
+            frame.write_short::<54>(Walk::port(number).to_be());
+        }
     }
     Some(())
 }

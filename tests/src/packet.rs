@@ -8,7 +8,7 @@ mod ip;
 mod transport;
 
 pub use ip::Extension;
-pub use transport::Transport;
+pub use transport::{SOURCE_PORT, Transport};
 
 /// The address that every packet is sent to, by family.
 pub const DESTINATION_V4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
