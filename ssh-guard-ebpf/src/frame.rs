@@ -6,9 +6,31 @@ use core::marker::PhantomData;
 use aya_ebpf::programs::XdpContext;
 use ssh_guard_common::packet::{Bytes, Divisible, Stretch};
 
+use crate::join::join;
+
 /// Of a frame of several buffers the first holds at least so many bytes (`MLX5E_RX_MAX_HEAD` of mlx5 is the least of
 /// all drivers).
 pub const LEAST_FIRST_BUFFER: u64 = 256;
+
+/// Loads one value, by hand: headers lie as the wire has them, so Rust would have to load them byte by byte, while
+/// the machines the kernel lets do so (`CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS`) load them whole.
+macro_rules! load {
+    ($width:literal, $start:expr, $at:expr) => {{
+        let value: u64;
+        // SAFETY: the frame was seen to have the bytes, and is lent for as long as the context lives; the verifier
+        // checks it once more.
+        unsafe {
+            asm!(
+                concat!("{value} = *(", $width, " *)({start} + {at})"),
+                value = out(reg) value,
+                start = in(reg) $start,
+                at = const $at,
+                options(pure, readonly, nostack),
+            );
+        }
+        value
+    }};
+}
 
 /// The first buffer of a frame. Drivers put all headers there.
 pub struct Frame<'a> {
@@ -35,33 +57,22 @@ impl<'a> Bytes for Frame<'a> {
         }
         Some(Inside { start, context: PhantomData })
     }
+
+    #[inline(always)]
+    fn joined(&self, offset: usize) -> usize {
+        // The addresses stand there: a header that ends anywhere begins behind them.
+        join::<BOUND>(offset as u64, load!("u64", self.start, 0)) as usize
+    }
 }
+
+/// Above all offsets that are looked at: 1024 tags, and six extension headers of 2048 bytes.
+const BOUND: u64 = 0x7fff;
 
 /// A place in the frame behind which bytes are known to lie.
 #[derive(Clone, Copy)]
 pub struct Inside<'a> {
     start: usize,
     context: PhantomData<&'a XdpContext>,
-}
-
-/// Loads one value, by hand: headers lie as the wire has them, so Rust would have to load them byte by byte, while
-/// the machines the kernel lets do so (`CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS`) load them whole.
-macro_rules! load {
-    ($width:literal, $start:expr, $at:expr) => {{
-        let value: u64;
-        // SAFETY: the frame was seen to have the bytes, and is lent for as long as the context lives; the verifier
-        // checks it once more.
-        unsafe {
-            asm!(
-                concat!("{value} = *(", $width, " *)({start} + {at})"),
-                value = out(reg) value,
-                start = in(reg) $start,
-                at = const $at,
-                options(pure, readonly, nostack),
-            );
-        }
-        value
-    }};
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "what is loaded is as wide as the result")]

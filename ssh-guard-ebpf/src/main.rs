@@ -38,6 +38,8 @@ mod flat;
 #[cfg(target_arch = "bpf")]
 mod frame;
 #[cfg(target_arch = "bpf")]
+mod join;
+#[cfg(target_arch = "bpf")]
 mod known;
 #[cfg(target_arch = "bpf")]
 mod maps;

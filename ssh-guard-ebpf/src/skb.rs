@@ -10,6 +10,11 @@ use aya_ebpf::helpers::generated::bpf_skb_load_bytes_relative;
 use aya_ebpf::programs::TcContext;
 use ssh_guard_common::packet::{Bytes, Stretch};
 
+use crate::join::join;
+
+/// Above all offsets that are looked at, as in XDP.
+const BOUND: u64 = 0x7fff;
+
 /// A packet.
 pub struct Skb<'a> {
     skb: *mut __sk_buff,
@@ -53,6 +58,14 @@ impl Bytes for Skb<'_> {
         }
         // SAFETY: the helper has written them.
         Some(unsafe { bytes.assume_init() })
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "an offset in a packet")]
+    fn joined(&self, offset: usize) -> usize {
+        // SAFETY: the context lives as long as this.
+        let length = unsafe { (*self.skb).len };
+        join::<BOUND>(offset as u64, u64::from(length)) as usize
     }
 }
 

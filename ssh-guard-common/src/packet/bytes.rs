@@ -8,6 +8,14 @@ pub trait Bytes {
     /// The `N` bytes that start `offset` bytes into the packet, if it has them. This is the one place where bounds
     /// are checked.
     fn stretch<const N: usize>(&self, offset: usize) -> Option<Self::Stretch<N>>;
+
+    /// The same offset, of an end of a header that was read. Ways of different lengths come together here: where there is a
+    /// verifier, it can tell them apart no longer, and goes on with one of them for all.
+    #[inline(always)]
+    #[must_use]
+    fn joined(&self, offset: usize) -> usize {
+        offset
+    }
 }
 
 /// A stretch of a packet, read at places that are known when it is compiled.

@@ -50,7 +50,7 @@ pub(super) fn read<P: Ports>(frame: &impl Bytes, offset: usize, ports: &P) -> Re
             _ => (length + 1) * 8,
         };
         next = after;
-        offset += header_length;
+        offset = frame.joined(offset + header_length);
         remaining = remaining.saturating_sub(header_length);
     }
     uncertain
