@@ -6,6 +6,8 @@ use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::btf_maps::Array;
 use ssh_guard_common::flat::{At, CELL_WORDS, Cell, Cells};
 
+use crate::join::join;
+
 /// The map of a flat table.
 pub type Table = Array<Line, 1, { BPF_F_MMAPABLE as usize }>;
 
@@ -50,6 +52,12 @@ impl Cell for Words {
             );
         }
         word
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "a slot is below the words of a cell")]
+    fn joined(self, slot: u32) -> u32 {
+        join::<{ CELL_WORDS as u64 - 1 }>(u64::from(slot), self.wide::<1>()) as u32
     }
 }
 
