@@ -42,8 +42,8 @@ pub enum Draw {
         entry: usize,
         /// What it holds from now on.
         word: u64,
-        /// Whether the budget was not full: the source has asked before, not long ago.
-        again: bool,
+        /// Whether more than half of the budget was used up: the source keeps asking.
+        often: bool,
     },
     /// It may: there is no entry to count it in.
     Contested,
@@ -96,7 +96,7 @@ impl Rate {
     #[inline(always)]
     const fn drawn(self, entry: usize, tag: u32, now: u32, missing: u32) -> Draw {
         let full_at = now.wrapping_add(missing).wrapping_add(self.interval);
-        Draw::Drawn { entry, word: (tag as u64) << 32 | full_at as u64, again: missing > 0 }
+        Draw::Drawn { entry, word: (tag as u64) << 32 | full_at as u64, often: missing > self.tolerance / 2 }
     }
 
     /// How many jiffies an entry's bucket is from full.

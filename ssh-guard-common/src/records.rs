@@ -139,8 +139,8 @@ pub struct SourceRecord {
     pub bytes: u64,
     /// Sessions that were proven; or, where no server is seen to answer, in which a payload came.
     pub opened: u32,
-    /// How often it asked for a session since the last one that was proven, from the second time on in which its budget of
-    /// new sessions was not full.
+    /// How often it asked for a session since the last one that was proven, while more than half of its budget of new
+    /// sessions was used up.
     pub half_open: u32,
     /// When the last of these packets came, in ticks.
     pub last_seen: Ticks,

@@ -32,17 +32,17 @@ pub fn is_used_up(source: Source) -> bool {
         ]
     };
     match rate.draw(&seen, tag, now) {
-        Draw::Drawn { entry, word, again } => {
+        Draw::Drawn { entry, word, often } => {
             // SAFETY: as above; the number is brought below the entries. What another CPU drew meanwhile may be lost.
             unsafe { group.add(entry % ENTRIES).write_volatile(word) };
-            if again {
-                sessions::asks_again(source);
+            if often {
+                sessions::keeps_asking(source);
             }
             false
         }
         Draw::Contested => false,
         Draw::UsedUp => {
-            sessions::asks_again(source);
+            sessions::keeps_asking(source);
             true
         }
     }

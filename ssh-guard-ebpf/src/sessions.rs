@@ -149,10 +149,10 @@ fn opened(source: Source, now: Ticks) {
     }
 }
 
-/// Takes note of a source that asks for a session again, though its last ones were not long ago. One that is not known
-/// gets a record, for it to be seen; a flood fills the map no faster than a few a tick.
+/// Takes note of a source that keeps asking for sessions. One that is not known gets a record, for it to be seen; a flood
+/// fills the map no faster than a few a tick.
 #[inline(always)]
-pub fn asks_again(source: Source) {
+pub fn keeps_asking(source: Source) {
     let Some(settings) = maps::settings(0) else { return };
     let now = now(settings);
     if let Some(record) = SOURCES.get_ptr_mut(&source.key()) {

@@ -218,10 +218,10 @@ fn two_families_that_meet_in_a_group_have_budgets_of_their_own() {
 }
 
 #[test]
-fn whoever_asks_again_before_the_budget_is_full_is_told_from_who_asks_for_the_first_time() {
-    let (mut group, again) = (Group::default(), |draw| matches!(draw, Draw::Drawn { again: true, .. }));
-    assert!(!again(draw(RATE, &mut group, 5, 1000)));
-    assert!(again(draw(RATE, &mut group, 5, 1001)));
-    assert!(!again(draw(RATE, &mut group, 6, 1001)), "another source");
-    assert!(!again(draw(RATE, &mut group, 5, 1000 + 60 * 250)), "a minute later");
+fn whoever_has_used_up_half_of_the_budget_is_told_from_who_asks_now_and_then() {
+    let (mut group, often) = (Group::default(), |draw| matches!(draw, Draw::Drawn { often: true, .. }));
+    let told = |group: &mut Group, now| (0..120).filter(|_| often(draw(RATE, group, 5, now))).count();
+    assert_eq!(told(&mut group, 1000), 60);
+    assert!(!often(draw(RATE, &mut group, 6, 1000)), "another source");
+    assert!(!often(draw(RATE, &mut group, 5, 1000 + 60 * 250)), "a minute later");
 }
