@@ -19,6 +19,7 @@ mod pins;
 mod sample;
 mod sessions;
 mod settings;
+mod sockets;
 mod tables;
 
 pub use allowlist::Allowlist;
@@ -33,6 +34,7 @@ pub use pins::Pins;
 pub use sample::Sampler;
 pub use sessions::Sessions;
 pub use settings::SettingsMap;
+pub use sockets::{Socket, Sockets, Stage, Unclosed};
 
 use std::error::Error;
 use std::io;
