@@ -5,6 +5,7 @@
 //! |---|---|
 //! | one for each input | reads lines, makes auth events of them, hands those to the guard |
 //! | guard | owns who is banned; the only writer of the maps |
+//! | closer | ends the sockets of whoever is dropped; not in a dry run |
 //! | sampler | reads every second what the program counts, and whether it still is attached |
 //! | control | answers on the control socket |
 //! | http | answers scrapes |
@@ -14,6 +15,7 @@
 
 mod adopt;
 mod board;
+mod closer;
 mod command;
 mod configured;
 mod guard;

@@ -175,9 +175,16 @@ fn furnish(files: &mut PrivateFiles, settings: &str) {
     let shadow = files.write("shadow", 0o600, &(shadow.join("\n") + "\n"));
     files.replace("/etc/shadow", shadow);
 
+    // Of most keywords the first line wins, of `MaxStartups` the last one (OpenSSH 9.2).
+    let named = |line: &&str| {
+        let keyword = line.split(' ').next();
+        settings.lines().any(|own| own.split(' ').next() == keyword)
+    };
+    let rest: Vec<&str> = SETTINGS.lines().filter(|line| !named(line)).collect();
     let config = format!(
-        "{settings}\n{SETTINGS}HostKey {0}/host\nAuthorizedKeysFile {0}/key.pub\n",
-        files.path().display()
+        "{settings}\n{rest}\nHostKey {0}/host\nAuthorizedKeysFile {0}/key.pub\n",
+        files.path().display(),
+        rest = rest.join("\n"),
     );
     let path = files.write("sshd_config", 0o600, &config);
     // On by default since OpenSSH 9.8, unknown before; `-G`, which only reads the configuration, is there since 9.3.

@@ -24,6 +24,8 @@ pub struct Status {
     pub blocklist: BlocklistStatus,
     /// How full the room for banned networks is.
     pub networks: BlocklistStatus,
+    /// Sockets of banned sources that were closed.
+    pub sockets_closed: u64,
     /// What the program has counted, by verdict.
     pub verdicts: BTreeMap<String, Count>,
     /// Where log lines come from.

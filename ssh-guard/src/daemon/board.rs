@@ -22,6 +22,7 @@ pub(super) struct Board {
     pub(super) bans: watch::Receiver<BanCounts>,
     pub(super) kernel: watch::Receiver<KernelNote>,
     pub(super) capacity: ledger::Capacity,
+    pub(super) sockets_closed: IntCounter,
 }
 
 /// An input, as it is shown.
@@ -54,6 +55,7 @@ impl Board {
                 capacity: self.capacity.sources as u64,
             },
             networks: BlocklistStatus { entries: bans.networks, capacity: self.capacity.networks as u64 },
+            sockets_closed: self.sockets_closed.get(),
             verdicts: verdicts(&kernel.verdicts),
             inputs: self.inputs.iter().map(InputNote::status).collect(),
         }

@@ -1,5 +1,6 @@
 //! What is asked of the guard, and how to ask it.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::network::Network;
 pub(super) enum Command {
     Bans { after: Option<Network>, limit: usize, answer: oneshot::Sender<Bans> },
     Describe { sources: Vec<(Source, SourceRecord)>, answer: oneshot::Sender<Sources> },
+    Dropped { addresses: Vec<IpAddr>, answer: oneshot::Sender<Vec<IpAddr>> },
     Ban { request: BanRequest, answer: Reply },
     Load { list: NewList, answer: Reply },
     Unban { request: UnbanRequest, answer: Reply },
@@ -47,6 +49,7 @@ impl Command {
             Self::Load { .. } | Self::Unban { .. } => true,
             Self::Bans { .. }
             | Self::Describe { .. }
+            | Self::Dropped { .. }
             | Self::Ban { .. }
             | Self::Allow { .. }
             | Self::Disallow { .. } => false,

@@ -9,6 +9,7 @@
 
 mod answers;
 mod banning;
+mod dropped;
 mod enact;
 mod orders;
 mod remarks;
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use ssh_guard_common::records::Settings;
 use ssh_guard_common::source::SourceMask;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -65,6 +66,8 @@ pub(super) struct Guard {
     pub(super) dry_run: bool,
     /// It was said that a banned source still reaches a server.
     pub(super) wondered: bool,
+    /// Told whenever something may be dropped that was not before.
+    pub(super) blocked: Arc<Notify>,
     /// What it does a part of at a time.
     pub(super) work: Work,
 }
@@ -74,6 +77,7 @@ pub(super) struct Maps {
     pub(super) blocklist: kernel::Blocklist,
     pub(super) networks: kernel::Networks,
     pub(super) allowlist: kernel::Allowlist,
+    pub(super) known_good: kernel::KnownGood,
     pub(super) settings: kernel::SettingsMap,
     pub(super) clock: kernel::KernelClock,
 }
@@ -242,7 +246,12 @@ impl Guard {
         if self.protected.addresses().chain(self.forced_exceptions(network)).any(|own| own == network) {
             return self.let_pass(network, None);
         }
-        self.maps.allowlist.disallow(network).inspect_err(|_| self.metrics.refused(MapOperation::Disallow))
+        self.maps
+            .allowlist
+            .disallow(network)
+            .inspect_err(|_| self.metrics.refused(MapOperation::Disallow))?;
+        self.blocked.notify_one();
+        Ok(())
     }
 
     /// The addresses that no client has in or around a network, if a ban holds them.

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use ssh_guard_common::records::Settings as MapSettings;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tracing::{info, warn};
 
 use super::Stage;
 use super::board::{Board, InputNote, KernelNote};
-use super::command::Counter;
+use super::closer::Closer;
+use super::command::{Command, Counter};
 use super::guard::{Enactor, Guard, Mailbox, Maps, Work};
 use super::intake::{Heard, Intake};
 use super::sampler::Sampling;
@@ -73,6 +74,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         blocklist,
         networks,
         allowlist: allowed,
+        known_good,
         settings: switches,
         sampler,
         clock,
@@ -91,6 +93,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let sampler = Arc::new(Mutex::new(sampler));
     let (protected, protected_seen) = watch::channel(protected);
 
+    let blocked = Arc::new(Notify::new());
     let heartbeat = Heartbeat::start();
     let mut guard = Guard {
         policy: Policy::new(settings.rules()),
@@ -99,12 +102,13 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         allowlist,
         protected: Protected::default(),
         mask: settings.guard.mask(),
-        maps: Maps { blocklist, networks, allowlist: allowed, settings: switches, clock },
+        maps: Maps { blocklist, networks, allowlist: allowed, known_good, settings: switches, clock },
         metrics: Arc::clone(&metrics),
         bans,
         heartbeat: heartbeat.clone(),
         dry_run: settings.guard.dry_run,
         wondered: false,
+        blocked: Arc::clone(&blocked),
         work: Work::default(),
     };
     // The guard takes note of the first as of a change.
@@ -124,6 +128,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         protected,
     };
     answering.spawn(|stop| sampling.run(stop));
+    close_sockets(&settings, blocked, &orders, &metrics, &mut answering);
     let board = Board {
         started: clock::now(),
         dry_run: settings.guard.dry_run,
@@ -131,11 +136,29 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         bans: bans_seen,
         kernel: kernel_seen,
         capacity,
+        sockets_closed: metrics.sockets_closed(),
     };
     let counter = Arc::new(Counter { board, sampler, guard: orders, mask: settings.guard.mask() });
     answering.spawn(|stop| socket.answer(counter, stop));
     answering.spawn(|stop| observe::answer(http, metrics, heartbeat, stop));
     Ok(Stages { inputs: reading, guard: guarding, answering, _loaded: (ebpf, pins) })
+}
+
+/// Has the sockets closed of whoever is dropped, first of all those who are from the start on.
+fn close_sockets(
+    settings: &Settings,
+    blocked: Arc<Notify>,
+    guard: &mpsc::Sender<Command>,
+    metrics: &Metrics,
+    stage: &mut Stage,
+) {
+    if settings.guard.dry_run {
+        return;
+    }
+    let ports = settings.guard.ports.as_slice().iter().map(|port| port.get()).collect();
+    let closer = Closer { ports, blocked, guard: guard.clone(), closed: metrics.sockets_closed() };
+    closer.blocked.notify_one();
+    stage.spawn(|stop| closer.run(stop));
 }
 
 /// Follows the inputs.

@@ -27,6 +27,7 @@ pub struct Metrics {
     unbans: CounterVec,
     map_errors: CounterVec,
     evictions: Counter,
+    sockets_closed: Counter,
     event_to_block: Histogram,
     bans_active: IntGaugeVec,
     attached: IntGaugeVec,
@@ -174,6 +175,8 @@ impl Metrics {
         registry.register(Box::new(event_to_block.clone()))?;
         let none: &[&str] = &[];
         let evictions = counters("blocklist_evictions_total", "Bans that made room for another one", none)?;
+        let sockets_closed =
+            counters("sockets_closed_total", "Sockets of banned sources that were closed", none)?;
         let blocklist_entries = gauges("blocklist_entries", "Sources in the blocklist", none)?;
         let blocklist_capacity = gauges("blocklist_capacity", "Sources the blocklist has room for", none)?;
         let networks_entries = gauges("networks_entries", "Banned networks", none)?;
@@ -195,6 +198,7 @@ impl Metrics {
             unbans: counters("unbans_total", "Bans ended", &["cause"])?,
             map_errors: counters("map_errors_total", "What the kernel refused to do", &["map", "operation"])?,
             evictions: evictions.with_label_values(none),
+            sockets_closed: sockets_closed.with_label_values(none),
             event_to_block,
             bans_active: gauges(
                 "bans_active",
@@ -251,6 +255,12 @@ impl Metrics {
     #[must_use]
     pub fn lines(&self, input: &str, outcome: LineOutcome) -> Counter {
         self.log_lines.with_label_values(&[input, outcome.as_str()])
+    }
+
+    /// The counter of sockets that were closed, to be kept by who closes them.
+    #[must_use]
+    pub fn sockets_closed(&self) -> Counter {
+        self.sockets_closed.clone()
     }
 
     /// Counts so many bans.
@@ -361,6 +371,7 @@ mod tests {
             "ssh_guard_map_errors_total{map=\"blocklist\",operation=\"insert\"} 0",
             "ssh_guard_event_to_block_seconds_count 0",
             "ssh_guard_blocklist_evictions_total 0",
+            "ssh_guard_sockets_closed_total 0",
             "ssh_guard_attached{interface=\"eth0\"} 0",
             "ssh_guard_build_info{version=\"0.1.0\"} 1",
         ] {

@@ -130,7 +130,14 @@ impl Guard {
     ) -> Result<(), Fault> {
         let Self { maps, allowlist, protected, metrics, .. } = self;
         let Maps { blocklist, networks, settings, clock, .. } = maps;
-        Enactor { blocklist, networks, settings, clock, allowlist, protected, metrics }.write(entries)
+        let mut blocks = false;
+        let entries = entries.into_iter().inspect(|(_, until)| blocks |= until.is_some());
+        let mut enactor = Enactor { blocklist, networks, settings, clock, allowlist, protected, metrics };
+        let written = enactor.write(entries);
+        if blocks {
+            self.blocked.notify_one();
+        }
+        written
     }
 
     /// Makes the kernel's blocks of these what the bans and the lists say.

@@ -28,6 +28,7 @@ impl Guard {
         let gone = match command {
             Command::Bans { after, limit, answer } => answer.send(self.tell_bans(after, limit)).is_err(),
             Command::Describe { sources, answer } => answer.send(self.tell_sources(sources)).is_err(),
+            Command::Dropped { addresses, answer } => answer.send(self.tell_dropped(addresses)).is_err(),
             Command::Ban { request, answer } => answer.send(self.ban_by_hand(request)).is_err(),
             Command::Load { list, answer } => {
                 self.load(list, answer);
