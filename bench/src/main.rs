@@ -1,8 +1,8 @@
 //! Measures what the guard's programs cost, beside an empty program and other packet filters, in one run.
 //!
-//! Five benchmarks, each in a file of its name: [`program`] (nanoseconds a packet, by test runs), [`drops`] and
-//! [`flood`] (packets through a veth pair, by packet filter), [`goodput`] (how long those wait meanwhile who are let in)
-//! and [`loading`] (bans into the kernel).
+//! Six benchmarks, each in a file of its name: [`program`] (nanoseconds a packet, by test runs), [`drops`] and
+//! [`flood`] (packets through a veth pair, by packet filter), [`goodput`] (how long those wait meanwhile who are let in),
+//! [`loading`] (bans into the kernel) and [`restart`] (a daemon that was killed).
 
 mod bed;
 mod clock;
@@ -21,6 +21,7 @@ mod program;
 mod programs;
 mod receiver;
 mod report;
+mod restart;
 mod sources;
 mod statistics;
 #[cfg_attr(
@@ -71,6 +72,8 @@ enum Benchmark {
     Goodput,
     /// Bans into the kernel
     Loading,
+    /// A daemon that is killed and takes over its bans, under a flood of banned packets
+    Restart,
 }
 
 type Measure = fn(&Path, &Plan, &mut Report) -> Result<()>;
@@ -91,12 +94,13 @@ fn run(arguments: &Arguments) -> Result<()> {
     ensure!(machine.cpus >= 2, "one CPU sends while another one receives: this machine has only one");
     let plan = if arguments.quick { Plan::QUICK } else { Plan::FULL };
     let mut report = Report::new(machine, arguments.quick);
-    let all: [(Benchmark, Measure); 5] = [
+    let all: [(Benchmark, Measure); 6] = [
         (Benchmark::Program, program::measure),
         (Benchmark::Drops, drops::measure),
         (Benchmark::Flood, flood::measure),
         (Benchmark::Goodput, goodput::measure),
         (Benchmark::Loading, loading::measure),
+        (Benchmark::Restart, restart::measure),
     ];
     for (benchmark, measure) in all {
         if arguments.only.is_none_or(|only| only == benchmark) {

@@ -18,7 +18,7 @@ pub fn bench(arguments: &[String]) -> Result<()> {
     packages::ensure(packages::TESTS)?;
     packages::ensure(packages::BENCH)?;
     run(&mut compiler.command(&root(), &HERE, "build", OBJECT))?;
-    run(cargo("build").args(["--release", "--package", "ssh-guard-bench"]))?;
+    run(cargo("build").args(["--release", "--package", "ssh-guard-bench", "--package", "ssh-guard"]))?;
     let program = build::release().join("ssh-guard-bench");
     let object = ebpf::object(&root(), &HERE, OBJECT);
     run(as_root(&program.to_string_lossy())?
