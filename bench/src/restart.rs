@@ -28,7 +28,9 @@ const AWAY: Duration = Duration::from_secs(6);
 pub fn measure(object: &Path, plan: &Plan, report: &mut Report) -> Result<()> {
     for (size, rounds) in plan.loads {
         report.progress(&format!("restart: {size} bans"));
-        let list: Vec<Ipv4Addr> = sources::strangers_v4().take(*size as usize).collect();
+        // The daemon bans no link-local address.
+        let bannable = sources::strangers_v4().filter(|address| !address.is_link_local());
+        let list: Vec<Ipv4Addr> = bannable.take(*size as usize).collect();
         let mut bed = Bed::new(0)?;
         bed.thread_receiver()?;
         let site = Site::of(&program()?, "");
