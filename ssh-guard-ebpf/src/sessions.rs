@@ -56,12 +56,15 @@ pub fn count(key: SessionKey, source: Source, bytes: u64, going: Going) {
 /// Takes note of a segment that the server sends.
 #[inline(always)]
 pub fn witness(segment: &Segment) {
+    // What comes with a SYN is no proof that the client is there, and a flood brings many of them out.
+    if segment.flags.shakes_hands() {
+        return;
+    }
     let Some(settings) = maps::settings(0) else { return };
     let now = now(settings);
     let Segment { source: client, source_port: client_port, server, port, flags, sequence, payload } =
         *segment;
-    // What comes with a SYN is no proof that the client is there.
-    let speaks = payload > 0 && !flags.shakes_hands();
+    let speaks = payload > 0;
     let key = SessionKey { client, server, client_port, port };
     let source = settings::source_mask().apply(client);
     let Some(record) = SESSIONS.get_ptr_mut(&key) else {
