@@ -1,22 +1,76 @@
 //! The networks that are never dropped, in the kernel.
 
+use std::os::fd::{AsFd as _, OwnedFd};
+
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Map, MapData};
 use nix::errno::Errno;
+use ssh_guard_common::source::Source;
 use ssh_guard_common::time::Ticks;
 
+use super::walk::{TrieKey, again, keys_after};
 use super::{errno, is_missing};
 use crate::fault::{Exit, Fault};
 use crate::network::Network;
 
 /// The map `ALLOWLIST`.
-pub struct Allowlist(LpmTrie<MapData, [u8; 16], Ticks>);
+pub struct Allowlist {
+    trie: LpmTrie<MapData, [u8; 16], Ticks>,
+    /// To go through its keys.
+    walk: OwnedFd,
+}
+
+/// A key as it stands there: an address and how many bits of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Allowed(TrieKey<16>);
 
 impl Allowlist {
     pub(super) fn new(map: Map) -> Result<Self, Fault> {
-        LpmTrie::try_from(map).map(Self).map_err(|error| {
+        let walk = again(&map)?;
+        let trie = LpmTrie::try_from(map).map_err(|error| {
             Fault::new(Exit::Failure, "the allowlist is not what it should be").because(error)
-        })
+        })?;
+        Ok(Self { trie, walk })
+    }
+
+    /// Whether a network's packets pass until one of these ticks, to one more or less.
+    ///
+    /// # Errors
+    /// If the kernel refuses to read.
+    pub fn passes(&self, network: Network, until: &[Ticks]) -> Result<bool, Fault> {
+        for key in keys(network) {
+            let there = match self.trie.get(&key, 0) {
+                Ok(there) => Some(there),
+                Err(error) if is_missing(&error) => None,
+                Err(error) => return Err(unreadable(error)),
+            };
+            if !there.is_some_and(|there| until.iter().any(|until| there.abs_diff(*until) <= 1)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// At most `count` of what stands there, behind another one, or the first ones; should that be gone, it begins again.
+    ///
+    /// # Errors
+    /// If the kernel refuses to read.
+    pub fn after(&self, after: Option<Allowed>, count: usize) -> Result<Vec<Allowed>, Fault> {
+        let keys = keys_after(self.walk.as_fd(), after.map(|Allowed(key)| key), count).map_err(unreadable)?;
+        Ok(keys.into_iter().map(Allowed).collect())
+    }
+
+    /// Takes out what stands there.
+    ///
+    /// # Errors
+    /// If the kernel refuses to write the map.
+    pub fn take(&mut self, Allowed(TrieKey { prefix, address }): Allowed) -> Result<(), Fault> {
+        match self.trie.remove(&Key::new(prefix, address)) {
+            Err(error) if !is_missing(&error) => {
+                Err(Fault::new(Exit::Failure, "the kernel still allows what nobody does").because(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Lets a network's packets pass from now on, whatever else is said of them, until `until`.
@@ -25,7 +79,7 @@ impl Allowlist {
     /// If the map is full, or the kernel refuses to write it; nothing has changed then.
     pub fn allow(&mut self, network: Network, until: Ticks) -> Result<(), Fault> {
         for key in keys(network) {
-            self.0.insert(&key, until, 0).map_err(|error| {
+            self.trie.insert(&key, until, 0).map_err(|error| {
                 if errno(&error) == Some(Errno::ENOSPC) {
                     Fault::new(Exit::Failure, format!("the allowlist is full: {network} is not allowed"))
                         .hint("name larger networks in place of many small ones")
@@ -43,7 +97,7 @@ impl Allowlist {
     /// If the kernel refuses to write the map; the network is still allowed then.
     pub fn disallow(&mut self, network: Network) -> Result<(), Fault> {
         for key in keys(network) {
-            match self.0.remove(&key) {
+            match self.trie.remove(&key) {
                 Err(error) if !is_missing(&error) => {
                     let what = format!("the kernel still allows {network}");
                     return Err(Fault::new(Exit::Failure, what).because(error));
@@ -53,6 +107,29 @@ impl Allowlist {
         }
         Ok(())
     }
+}
+
+impl Allowed {
+    /// Whether a network is written so, or partly so.
+    #[must_use]
+    pub fn is_of(self, network: Network) -> bool {
+        let Self(TrieKey { prefix, address }) = self;
+        keys(network).iter().any(|key| (key.prefix_len(), key.data()) == (prefix, address))
+    }
+
+    /// The network that it is, and those around it: one of them that holds `::ffff:0:0/96` is written in parts.
+    pub fn meant(self) -> impl Iterator<Item = Network> {
+        let Self(TrieKey { prefix, address }) = self;
+        let source = Source::from_words(bytemuck::cast(address));
+        let bits = u8::try_from(prefix).unwrap_or(u8::MAX);
+        let own = Network::new(source, if source.is_v4() { bits.saturating_sub(96) } else { bits });
+        let around = (0..bits.min(96)).map(move |wide| Network::new(own.first(), wide));
+        std::iter::once(own).chain(around.filter(move |_| !own.is_v4()))
+    }
+}
+
+fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Fault {
+    Fault::new(Exit::Failure, "cannot look through the allowlist").because(error)
 }
 
 /// A network as the trie has it, IPv4 below `::ffff:0:0/96`: what holds that, such as `::/0`, is taken apart into all the

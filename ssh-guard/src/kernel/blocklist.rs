@@ -6,9 +6,9 @@ use ssh_guard_common::records::Block;
 use ssh_guard_common::source::Source;
 use ssh_guard_common::time::Ticks;
 
-use super::errno;
 use super::flat::Counted;
 use super::tables::{Listed, Maps, Shapes, Tables};
+use super::{Drift, errno};
 use crate::fault::{Exit, Fault};
 
 /// The tables `BLOCKED_V4` and `BLOCKED_V6`, and what is beside them.
@@ -65,6 +65,28 @@ impl Blocklist {
             }
             Listed::Beside(block) => block,
         }))
+    }
+
+    /// How many buckets [`Blocklist::tidy`] goes through.
+    #[must_use]
+    pub fn buckets(&self) -> u32 {
+        self.0.buckets()
+    }
+
+    /// Puts right how a bucket is laid out, and hands every source that is blocked in it, with the word of its end, to
+    /// `each`.
+    pub fn tidy(&mut self, bucket: u32, each: impl FnMut(Source, u32)) -> Drift {
+        self.0.tidy(bucket, each)
+    }
+
+    /// The same for all that is blocked beside the buckets. It comes first: buckets say whether there is any.
+    ///
+    /// # Errors
+    /// If the kernel refuses to read or write.
+    pub fn tidy_beside(&mut self, mut each: impl FnMut(Source, u32)) -> Result<Drift, Fault> {
+        self.0
+            .tidy_beside(|source, block| each(source, block.end))
+            .map_err(|error| Fault::new(Exit::Failure, "cannot look through the blocklist").because(error))
     }
 
     fn find(&self, source: Source) -> Result<Option<Listed<Block>>, Fault> {

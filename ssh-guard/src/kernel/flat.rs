@@ -1,5 +1,7 @@
 //! The writer of a flat table: see [`ssh_guard_common::flat`] for how one is made.
 
+mod tidy;
+
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering::{Relaxed, Release};
@@ -106,13 +108,7 @@ impl<F: Family> Table<F> {
             if tag == 0 {
                 return None;
             }
-            let address = self.shape.address(bucket, slot);
-            let source = if F::EXACT {
-                Source::from_v4(tag)
-            } else {
-                let word = |number| self.load(At { word: address.word + number, ..address });
-                Source::from_words([word(0), word(1), word(2), word(3)])
-            };
+            let source = self.source_at(bucket, slot, tag);
             let block = Block {
                 end: self.load(self.shape.end(bucket, slot)),
                 last_hit: self.load(self.shape.last_hit(bucket, slot)),
@@ -120,6 +116,16 @@ impl<F: Family> Table<F> {
             };
             Some((source, block))
         })
+    }
+
+    /// Whose entry stands in a slot with a tag.
+    fn source_at(&self, bucket: u32, slot: u32, tag: u32) -> Source {
+        if F::EXACT {
+            return Source::from_v4(tag);
+        }
+        let address = self.shape.address(bucket, slot);
+        let word = |number| self.load(At { word: address.word + number, ..address });
+        Source::from_words([word(0), word(1), word(2), word(3)])
     }
 
     /// Notes what was counted for an entry elsewhere.

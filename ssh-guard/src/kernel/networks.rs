@@ -3,6 +3,7 @@
 //! A lookup finds the narrowest network around an address and no other. So that a network which ends early opens no hole in
 //! one around it, also while no daemon runs, each entry ends when the last of the banned networks that hold it does.
 
+mod mend;
 mod nest;
 mod states;
 mod tries;
@@ -16,10 +17,12 @@ use ssh_guard_common::networks::CELLS;
 use ssh_guard_common::records::{Block, Settings};
 use ssh_guard_common::time::Ticks;
 
+use super::Drift;
 use super::flat::Table;
 use super::memory::Memory;
 use crate::fault::{Exit, Fault};
 use crate::network::Network;
+pub use mend::Look;
 use nest::{Ban, Nest};
 use tries::KernelTries;
 use writer::{Change, Writer};
@@ -130,6 +133,27 @@ impl Networks {
     /// If the kernel refuses to read.
     pub fn block_of(&self, network: Network) -> Result<Option<Block>, Fault> {
         self.writer.block_of(network)
+    }
+
+    /// The end of exactly this network's block, as it was asked for last, and whether addresses of it are excepted.
+    #[must_use]
+    pub fn asked_for(&self, network: Network) -> Option<(Ticks, bool)> {
+        self.writer.nest().get(network).map(|entry| (entry.ban.until, entry.ban.overlaps))
+    }
+
+    /// At most `count` blocked networks after another one, or the first ones.
+    #[must_use]
+    pub fn after(&self, after: Option<Network>, count: usize) -> Vec<Network> {
+        self.writer.nest().after(after).take(count).map(|(network, _)| network).collect()
+    }
+
+    /// Looks at the next part of the maps, about `count` entries, and writes again what another writer has changed. Says what
+    /// that was, and where to go on.
+    ///
+    /// # Errors
+    /// If the kernel refuses to read or write.
+    pub fn mend(&mut self, look: Look, count: usize) -> Result<(Drift, Option<Look>), Fault> {
+        self.writer.mend(look, count)
     }
 
     /// How many networks are blocked.

@@ -1,6 +1,7 @@
 //! Sources in the kernel, each with an end: a flat table for each family, and a hash for what their buckets have no room
 //! for.
 
+use std::collections;
 use std::os::fd::AsFd as _;
 
 use aya::Pod;
@@ -9,8 +10,8 @@ use ssh_guard_common::flat::{Entry, Family, Found, Shape, V4, V6};
 use ssh_guard_common::source::Source;
 
 use super::flat::{Counted, Put, Table};
-use super::is_missing;
 use super::memory::Memory;
+use super::{Drift, is_missing};
 use crate::fault::{Exit, Fault};
 
 /// The tables; what is beside them has values of its own.
@@ -130,6 +131,44 @@ impl<V: Pod> Tables<V> {
     /// What was counted for a source in its table.
     pub(super) fn counted(&self, source: Source, entry: &Entry) -> Counted {
         of_family!(self, source, counted(entry))
+    }
+
+    /// How many buckets both tables have.
+    pub(super) fn buckets(&self) -> u32 {
+        self.v4.buckets() + self.v6.buckets()
+    }
+
+    /// Puts a bucket right: see [`Table::tidy`]. Those of the IPv4 table come first.
+    pub(super) fn tidy(&mut self, bucket: u32, each: impl FnMut(Source, u32)) -> Drift {
+        match bucket.checked_sub(self.v4.buckets()) {
+            None => self.v4.tidy(bucket, each),
+            Some(bucket) => self.v6.tidy(bucket, each),
+        }
+    }
+
+    /// Takes out of what is beside the tables what is in them as well, has the tables say what is beside them, and hands
+    /// that to `each`.
+    ///
+    /// # Errors
+    /// If the kernel refuses to read or write.
+    pub(super) fn tidy_beside(&mut self, mut each: impl FnMut(Source, V)) -> Result<Drift, MapError> {
+        let mut drift = Drift::default();
+        let all = self.beside.iter().collect::<Result<Vec<_>, _>>()?;
+        let mut counts: [collections::HashMap<u32, u32>; 2] = Default::default();
+        for (source, value) in all {
+            if matches!(of_family!(self, source, find(source)), Found::Entry(_)) {
+                self.beside.remove(&source)?;
+                drift.too_many += 1;
+                continue;
+            }
+            let bucket = of_family!(self, source, bucket_of(source));
+            *counts[usize::from(!source.is_v4())].entry(bucket).or_default() += 1;
+            each(source, value);
+        }
+        let [v4, v6] = counts;
+        drift += self.v4.set_beside(v4);
+        drift += self.v6.set_beside(v6);
+        Ok(drift)
     }
 
     fn beside(&self, source: Source) -> Result<Option<V>, MapError> {

@@ -1,6 +1,7 @@
 //! Which networks are banned, and how they lie in each other.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use ssh_guard_common::flat::{OVERLAPS, fitting};
 use ssh_guard_common::time::Ticks;
@@ -99,6 +100,15 @@ impl Nest {
     pub(super) fn inside(&self, root: Network) -> impl Iterator<Item = (Network, &Entry)> {
         let from = self.of(root).range(root..).map(|(network, entry)| (*network, entry));
         from.take_while(move |(network, _)| root.contains(network))
+    }
+
+    /// The banned networks after another one, or all: those of IPv4 first.
+    pub(super) fn after(&self, after: Option<Network>) -> impl Iterator<Item = (Network, &Entry)> {
+        let from =
+            |after: Option<Network>| (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let v4 = after.is_none_or(|after| after.is_v4()).then(|| self.v4.range(from(after)));
+        let v6 = self.v6.range(from(after.filter(|after| !after.is_v4())));
+        v4.into_iter().flatten().chain(v6).map(|(network, entry)| (*network, entry))
     }
 
     /// What has to stand in the kernel for the banned networks in `root`, itself included.

@@ -40,6 +40,16 @@ impl Stretch {
         }
     }
 
+    /// How many /24s of the stretch are in another state.
+    pub(super) fn differs(&self, memory: &Memory) -> usize {
+        let words = (self.numbers.first / PER_WORD..).zip(&self.words);
+        let others = words.map(|(word, states)| {
+            let other = (memory.at(at(word)).load(Relaxed) ^ states) & self.numbers.mask(word);
+            ((other | other >> 1) & LOW_BITS).count_ones()
+        });
+        others.sum::<u32>() as usize
+    }
+
     /// Writes the states, each word of which readers see before or after.
     pub(super) fn store(&self, memory: &Memory) {
         for (word, states) in (self.numbers.first / PER_WORD..).zip(&self.words) {
@@ -69,5 +79,8 @@ impl Numbers {
 
 /// A word of /24s in the same state.
 fn pattern(state: State) -> u32 {
-    0x5555_5555 * state as u32
+    LOW_BITS * state as u32
 }
+
+/// The lower bit of each /24 of a word.
+const LOW_BITS: u32 = 0x5555_5555;

@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use ssh_guard_common::flat::Shape;
-use ssh_guard_common::networks::{CELLS, Maps, find, state_of};
+use ssh_guard_common::networks::{CELLS, Maps, at, find, state_of};
 use ssh_guard_common::source::Source;
 use ssh_guard_common::time::{Ticks, is_over};
 
+use super::super::super::walk::TrieKey;
+use super::super::tries::{Family, Mark};
 use super::*;
 use crate::fault::Exit;
 
@@ -35,7 +37,7 @@ impl Blocks {
 
 /// Tries without a kernel, which may refuse one write.
 #[derive(Default)]
-struct Fake {
+pub(in super::super) struct Fake {
     blocks: Blocks,
     /// How many writes go well before one does not.
     refuses: Cell<Option<u32>>,
@@ -46,6 +48,14 @@ impl Fake {
         let left = self.refuses.get();
         self.refuses.set(left.and_then(|left| left.checked_sub(1)));
         if left == Some(0) { Err(Fault::new(Exit::Failure, "no memory")) } else { Ok(()) }
+    }
+}
+
+impl Fake {
+    pub(in super::super) fn all(&self) -> Vec<Network> {
+        let mut all: Vec<Network> = self.blocks.0.lock().unwrap().keys().copied().collect();
+        all.sort_unstable();
+        all
     }
 }
 
@@ -65,6 +75,24 @@ impl Tries for Fake {
         self.blocks.0.lock().unwrap().remove(&network);
         Ok(())
     }
+
+    fn after(
+        &self,
+        family: Family,
+        after: Option<Mark>,
+        count: usize,
+    ) -> Result<Vec<(Mark, Network)>, Fault> {
+        let blocks = self.blocks.0.lock().unwrap();
+        let mut there: Vec<Network> = blocks.keys().copied().collect();
+        there.retain(|network| network.is_v4() == (family == Family::V4));
+        there.sort_unstable();
+        let mark = |network: &Network| {
+            Mark(TrieKey { prefix: network.prefix().into(), address: network.first().bytes() })
+        };
+        let begin =
+            there.iter().position(|network| Some(mark(network)) == after).map_or(0, |place| place + 1);
+        Ok(there[begin..].iter().take(count).map(|network| (mark(network), *network)).collect())
+    }
 }
 
 /// One bucket, so that it fills.
@@ -75,7 +103,7 @@ fn writer() -> Writer<Fake> {
 }
 
 /// A writer, and the memory of its table once more.
-fn writer_and_table() -> (Writer<Fake>, Memory) {
+pub(in super::super) fn writer_and_table() -> (Writer<Fake>, Memory) {
     let memory = Memory::alone(SHAPE.cells::<V4>());
     let again = memory.again();
     (Writer::new(Memory::alone(CELLS), Table::new(memory, SHAPE), Fake::default()), again)
@@ -91,9 +119,18 @@ impl Writer<Fake> {
         self.change(vec![(network(text), None)], |_| Ok(())).unwrap();
     }
 
-    fn drops(&self, address: Source, now: Ticks) -> bool {
+    pub(in super::super) fn drops(&self, address: Source, now: Ticks) -> bool {
         let Self { states, table, tries: Fake { blocks, .. }, .. } = self;
         Reader { states, table, blocks, now }.drops(address)
+    }
+
+    pub(in super::super) fn fake(&self) -> &Fake {
+        &self.tries
+    }
+
+    /// A word of the bits of 10.0.0.0/8.
+    pub(in super::super) fn states_word(&self, word: usize) -> &std::sync::atomic::AtomicU32 {
+        self.states.at(at(10 * 4096 + u32::try_from(word).unwrap()))
     }
 
     fn state(&self, address: &str) -> State {
@@ -153,7 +190,7 @@ const EXCEPTED: [Source; 2] =
     [Source::from_v4(0x0a01_0104_u32.to_be()), Source::from_v6([0x2001_0db8_u32.to_be(), 0, 0, 0])];
 
 /// Few bits vary, so that networks lie in each other.
-fn address() -> impl Strategy<Value = Source> + Clone {
+pub(in super::super) fn address() -> impl Strategy<Value = Source> + Clone {
     let v4 = (0_u32..4, 0_u32..32, 0_u32..8).prop_map(|(second, third, last)| {
         Source::from(Ipv4Addr::from(0x0a00_0000 | second << 16 | third << 8 | last))
     });
@@ -163,7 +200,7 @@ fn address() -> impl Strategy<Value = Source> + Clone {
     prop_oneof![3 => v4, 1 => v6]
 }
 
-fn any_network() -> impl Strategy<Value = Network> + Clone {
+pub(in super::super) fn any_network() -> impl Strategy<Value = Network> + Clone {
     // Wide ones take time.
     let v4 = prop_oneof![40 => Just(24_u8), 30 => 14_u8..=32, 1 => 0_u8..=13];
     let v6 = prop_oneof![1 => 0_u8..=128, 2 => 44_u8..=66];

@@ -72,6 +72,38 @@ impl<T: Tries> Writer<T> {
         }
     }
 
+    /// Writes a network as if nothing stood there for it. What was counted for it may be lost.
+    pub(super) fn write_again(&mut self, network: Network) -> Result<(), Fault> {
+        if let Some(entry) = self.nest.get_mut(network) {
+            entry.written = None;
+        }
+        self.write(&roots([network].into_iter()))
+    }
+
+    /// Writes the bits of the /24s in a network again; says how many were others.
+    pub(super) fn mend_states(&self, root: Network) -> usize {
+        let stretch = self.stretch(root);
+        let other = stretch.differs(&self.states);
+        if other > 0 {
+            stretch.store(&self.states);
+        }
+        other
+    }
+
+    /// Where a network was written.
+    pub(super) fn place_of(&self, network: Network) -> Option<Place> {
+        let written = self.nest.get(network).and_then(|entry| entry.written);
+        written.or(self.gone.get(&network).copied()).map(|written| written.place)
+    }
+
+    pub(super) fn table(&mut self) -> &mut Table<V4> {
+        &mut self.table
+    }
+
+    pub(super) fn tries(&mut self) -> &mut T {
+        &mut self.tries
+    }
+
     /// Notes the bans, and returns what takes that back.
     fn note(&mut self, changes: Vec<Change>) -> Vec<Change> {
         let mut undo = Vec::with_capacity(changes.len());
@@ -186,4 +218,4 @@ fn roots(networks: impl Iterator<Item = Network>) -> Vec<Network> {
 
 #[cfg(test)]
 #[path = "tests.rs"]
-mod tests;
+pub(super) mod tests;
