@@ -4,6 +4,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use ssh_guard_common::source::Source;
 
@@ -123,6 +124,18 @@ impl Allowlist {
     /// The networks and their ends, in the order of their addresses.
     pub fn iter(&self) -> impl Iterator<Item = (Network, Option<Moment>)> {
         self.networks.iter().map(|(network, until)| (*network, *until))
+    }
+
+    /// The networks after another one, and their ends.
+    pub fn after(&self, after: Option<Network>) -> impl Iterator<Item = (Network, Option<Moment>)> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.networks.range((start, Bound::Unbounded)).map(|(network, until)| (*network, *until))
+    }
+
+    /// Until when exactly this network is allowed, if it is: for good, or until a moment.
+    #[must_use]
+    pub fn until_of(&self, network: Network) -> Option<Option<Moment>> {
+        self.networks.get(&network).copied()
     }
 
     /// How many networks there are.

@@ -9,6 +9,7 @@ mod check;
 pub mod config;
 mod explain;
 mod output;
+mod resync;
 mod run;
 mod sources;
 mod status;
@@ -54,6 +55,10 @@ enum Verb {
     Unban(ban::Unban),
     /// Never drop packets of these networks, or no longer
     Allow(allow::Allow),
+    /// Make the kernel's maps what bans, lists and the allowlist say, and tell what differed
+    ///
+    /// The daemon does so by itself every minute.
+    Resync,
     /// What each log line is understood as, and the weight it adds
     Explain(explain::Explain),
     /// Whether the configuration, the kernel, the interfaces and the inputs are as they should be
@@ -105,6 +110,7 @@ impl CommandLine {
             Verb::Ban(ban) => ban.act(&daemon()?).await,
             Verb::Unban(unban) => unban.act(&daemon()?).await,
             Verb::Allow(allow) => allow.act(&daemon()?).await,
+            Verb::Resync => resync::act(&daemon()?).await,
             Verb::Explain(explain) => explain.act(config.as_deref()),
             Verb::Check(check) => check.act(config.as_deref(), socket).await,
             Verb::Config(verb) => config::run(verb, config.as_deref(), &mut std::io::stdout().lock()),

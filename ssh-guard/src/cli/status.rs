@@ -62,6 +62,13 @@ fn text(status: &api::Status) -> String {
         .and_then(|()| writeln!(text, "banned networks: {}; room for {networks}", bans.networks))
         .and_then(|()| writeln!(text, "sessions of banned sources closed: {}", status.sockets_closed))
         .expect("a string takes all");
+    if let Some(drift) = status.blocklist.drift.filter(|drift| *drift > 0) {
+        writeln!(
+            text,
+            "DRIFT: the kernel's maps were changed by somebody else in {drift} places, and are mended"
+        )
+        .expect("a string takes all");
+    }
     text
 }
 

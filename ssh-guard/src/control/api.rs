@@ -23,7 +23,7 @@ pub struct Status {
     /// How full the blocklist is: the room for sources.
     pub blocklist: BlocklistStatus,
     /// How full the room for banned networks is.
-    pub networks: BlocklistStatus,
+    pub networks: NetworksStatus,
     /// Sockets of banned sources that were closed.
     pub sockets_closed: u64,
     /// What the program has counted, by verdict.
@@ -56,9 +56,21 @@ pub struct BanCounts {
     pub networks: u64,
 }
 
-/// How much of a room is taken.
+/// How much of the room for sources is taken.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct BlocklistStatus {
+    /// What is in it.
+    pub entries: u64,
+    /// What it has room for.
+    pub capacity: u64,
+    /// In how many places the kernel's maps, those of networks and the allowlist included, were not what the daemon wrote
+    /// when it last looked; null before the first time.
+    pub drift: Option<u64>,
+}
+
+/// How much of the room for networks is taken.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct NetworksStatus {
     /// What is in it.
     pub entries: u64,
     /// What it has room for.
@@ -235,3 +247,8 @@ pub struct Refusal {
     /// What to do.
     pub hint: Option<String>,
 }
+
+/// `POST /v1/resync`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResyncRequest {}

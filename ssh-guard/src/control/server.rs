@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::api::{
-    AllowRequest, BanRequest, Bans, DisallowRequest, Done, ListRequest, Refusal, Sources, Status,
-    UnbanRequest,
+    AllowRequest, BanRequest, Bans, DisallowRequest, Done, ListRequest, Refusal, ResyncRequest, Sources,
+    Status, UnbanRequest,
 };
 use super::peer::Peer;
 use crate::fault::{Exit, Fault};
@@ -41,6 +41,8 @@ pub trait Desk: Send + Sync + 'static {
     fn bans(&self, after: Option<Network>, limit: usize) -> impl Future<Output = Result<Bans, Fault>> + Send;
     /// At most `limit` sources.
     fn sources(&self, limit: usize) -> impl Future<Output = Result<Sources, Fault>> + Send;
+    /// Makes the kernel's maps what they should be, and says what differed.
+    fn resync(&self, request: ResyncRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
     /// Bans sources.
     fn ban(&self, request: BanRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
     /// Bans what is listed.
@@ -154,6 +156,7 @@ impl Listening {
             .route("/v1/sources", get(sources::<D>))
             .route("/v1/ban", post(ban::<D>))
             .route("/v1/list", post(list::<D>))
+            .route("/v1/resync", post(resync::<D>))
             .route("/v1/unban", post(unban::<D>))
             .route("/v1/allow", post(allow::<D>))
             .route("/v1/disallow", post(disallow::<D>))
@@ -270,6 +273,7 @@ macro_rules! change {
 }
 
 change!(ban, BanRequest);
+change!(resync, ResyncRequest);
 change!(unban, UnbanRequest);
 change!(allow, AllowRequest);
 change!(disallow, DisallowRequest);

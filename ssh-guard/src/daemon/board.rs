@@ -9,7 +9,9 @@ use ssh_guard_common::verdict::Verdict;
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::control::api::{BanCounts, BlocklistStatus, Count, InputStatus, InterfaceStatus, Status};
+use crate::control::api::{
+    BanCounts, BlocklistStatus, Count, InputStatus, InterfaceStatus, NetworksStatus, Status,
+};
 use crate::input::Stats;
 use crate::ledger;
 use crate::moment::Moment;
@@ -23,6 +25,7 @@ pub(super) struct Board {
     pub(super) kernel: watch::Receiver<KernelNote>,
     pub(super) capacity: ledger::Capacity,
     pub(super) sockets_closed: IntCounter,
+    pub(super) drift: watch::Receiver<Option<u64>>,
 }
 
 /// An input, as it is shown.
@@ -53,8 +56,9 @@ impl Board {
             blocklist: BlocklistStatus {
                 entries: bans.ipv4 + bans.ipv6,
                 capacity: self.capacity.sources as u64,
+                drift: *self.drift.borrow(),
             },
-            networks: BlocklistStatus { entries: bans.networks, capacity: self.capacity.networks as u64 },
+            networks: NetworksStatus { entries: bans.networks, capacity: self.capacity.networks as u64 },
             sockets_closed: self.sockets_closed.get(),
             verdicts: verdicts(&kernel.verdicts),
             inputs: self.inputs.iter().map(InputNote::status).collect(),

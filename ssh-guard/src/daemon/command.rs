@@ -13,7 +13,8 @@ use super::guard::{check_reason, length};
 use super::sampler::busiest;
 use crate::control::Desk;
 use crate::control::api::{
-    AllowRequest, BanRequest, Bans, DisallowRequest, Done, ListRequest, Sources, Status, UnbanRequest,
+    AllowRequest, BanRequest, Bans, DisallowRequest, Done, ListRequest, ResyncRequest, Sources, Status,
+    UnbanRequest,
 };
 use crate::fault::{Exit, Fault};
 use crate::kernel::Sampler;
@@ -26,6 +27,7 @@ pub(super) enum Command {
     Bans { after: Option<Network>, limit: usize, answer: oneshot::Sender<Bans> },
     Describe { sources: Vec<(Source, SourceRecord)>, answer: oneshot::Sender<Sources> },
     Dropped { addresses: Vec<IpAddr>, answer: oneshot::Sender<Vec<IpAddr>> },
+    Resync { answer: Reply },
     Ban { request: BanRequest, answer: Reply },
     Load { list: NewList, answer: Reply },
     Unban { request: UnbanRequest, answer: Reply },
@@ -50,6 +52,7 @@ impl Command {
             Self::Bans { .. }
             | Self::Describe { .. }
             | Self::Dropped { .. }
+            | Self::Resync { .. }
             | Self::Ban { .. }
             | Self::Allow { .. }
             | Self::Disallow { .. } => false,
@@ -89,6 +92,10 @@ impl Desk for Counter {
     async fn sources(&self, limit: usize) -> Result<Sources, Fault> {
         let sources = busiest(&self.sampler, limit).await?;
         self.ask(|answer| Command::Describe { sources, answer }).await
+    }
+
+    async fn resync(&self, _: ResyncRequest) -> Result<Done, Fault> {
+        self.ask(|answer| Command::Resync { answer }).await?
     }
 
     async fn ban(&self, request: BanRequest) -> Result<Done, Fault> {

@@ -13,6 +13,7 @@ mod dropped;
 mod enact;
 mod orders;
 mod remarks;
+mod resync;
 mod work;
 
 use std::net::IpAddr;
@@ -44,6 +45,7 @@ pub(super) use banning::check_reason;
 pub(super) use enact::Enactor;
 pub(super) use orders::length;
 pub(super) use remarks::Remarks;
+pub(super) use resync::Resync;
 use work::Settling;
 pub(super) use work::Work;
 
@@ -70,6 +72,8 @@ pub(super) struct Guard {
     pub(super) blocked: Arc<Notify>,
     /// What it does a part of at a time.
     pub(super) work: Work,
+    /// Compares the maps with what is to stand in them.
+    pub(super) resync: Resync,
 }
 
 /// What the guard writes in the kernel.
@@ -99,11 +103,12 @@ impl Guard {
             let now = clock::now();
             let next = self.expire(now);
             self.work();
+            self.resync(now);
             if renewal <= now {
                 self.renew_lease(now);
                 renewal = now.plus(RENEWAL);
             }
-            let next = next.map_or(renewal, |next| next.min(renewal));
+            let next = next.map_or(renewal, |next| next.min(renewal)).min(self.resync.due());
             let sleep = tokio::time::sleep(next.since(clock::now()));
             tokio::select! {
                 biased;
@@ -114,7 +119,7 @@ impl Guard {
                     self.protect(protected);
                 }
                 () = stop.cancelled() => break,
-                () = tokio::task::yield_now(), if self.work.is_under_way() => {}
+                () = tokio::task::yield_now(), if self.work.is_under_way() || self.resync.is_under_way() => {}
                 () = sleep => {}
             }
         }
@@ -130,8 +135,9 @@ impl Guard {
         if let Some(slept) = self.maps.clock.wake(clock::asleep()) {
             info!(
                 seconds = slept.as_secs(),
-                "the machine has slept; bans that were in force end as much later"
+                "the machine has slept, and the kernel's ends with it; they are written anew"
             );
+            self.resync.wake();
         }
         let until = self.maps.clock.ticks_at(Some(now.plus(LEASE)));
         if let Err(fault) = self.maps.settings.renew(until) {

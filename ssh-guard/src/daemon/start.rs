@@ -10,7 +10,7 @@ use super::Stage;
 use super::board::{Board, InputNote, KernelNote};
 use super::closer::Closer;
 use super::command::{Command, Counter};
-use super::guard::{Enactor, Guard, Mailbox, Maps, Work};
+use super::guard::{Enactor, Guard, Mailbox, Maps, Resync, Work};
 use super::intake::{Heard, Intake};
 use super::sampler::Sampling;
 use super::{adopt, configured};
@@ -94,6 +94,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let (protected, protected_seen) = watch::channel(protected);
 
     let blocked = Arc::new(Notify::new());
+    let (resync, drift) = Resync::new(clock::now());
     let heartbeat = Heartbeat::start();
     let mut guard = Guard {
         policy: Policy::new(settings.rules()),
@@ -110,10 +111,10 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         wondered: false,
         blocked: Arc::clone(&blocked),
         work: Work::default(),
+        resync,
     };
     // The guard takes note of the first as of a change.
-    let first = protected_seen.borrow().clone();
-    guard.protect(first);
+    guard.protect(protected_seen.borrow().clone());
     let (reading, input_notes) = follow(&settings, chosen, &metrics, &to_guard);
     let mut guarding = Stage::new("guard");
     guarding.spawn(|stop| guard.run(Mailbox { commands, events, protected: protected_seen }, stop));
@@ -137,6 +138,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         kernel: kernel_seen,
         capacity,
         sockets_closed: metrics.sockets_closed(),
+        drift,
     };
     let counter = Arc::new(Counter { board, sampler, guard: orders, mask: settings.guard.mask() });
     answering.spawn(|stop| socket.answer(counter, stop));

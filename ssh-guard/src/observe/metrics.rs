@@ -34,6 +34,7 @@ pub struct Metrics {
     attach_mode: IntGaugeVec,
     blocklist_entries: IntGauge,
     blocklist_capacity: IntGauge,
+    blocklist_drift: IntGauge,
     networks_entries: IntGauge,
     networks_capacity: IntGauge,
     sources_tracked: IntGauge,
@@ -179,6 +180,11 @@ impl Metrics {
             counters("sockets_closed_total", "Sockets of banned sources that were closed", none)?;
         let blocklist_entries = gauges("blocklist_entries", "Sources in the blocklist", none)?;
         let blocklist_capacity = gauges("blocklist_capacity", "Sources the blocklist has room for", none)?;
+        let blocklist_drift = gauges(
+            "blocklist_drift",
+            "Places where the maps were not what was written, when last compared",
+            none,
+        )?;
         let networks_entries = gauges("networks_entries", "Banned networks", none)?;
         let networks_capacity = gauges("networks_capacity", "Banned networks that there is room for", none)?;
         let sources_tracked = gauges("sources_tracked", "Sources that have a score", none)?;
@@ -209,6 +215,7 @@ impl Metrics {
             attach_mode: gauges("attach_mode", "1 for the mode of the attachment", &["interface", "mode"])?,
             blocklist_entries: blocklist_entries.with_label_values(none),
             blocklist_capacity: blocklist_capacity.with_label_values(none),
+            blocklist_drift: blocklist_drift.with_label_values(none),
             networks_entries: networks_entries.with_label_values(none),
             networks_capacity: networks_capacity.with_label_values(none),
             sources_tracked: sources_tracked.with_label_values(none),
@@ -311,6 +318,11 @@ impl Metrics {
         self.networks_capacity.set(saturated(networks));
     }
 
+    /// Notes in how many places the maps were not what was written.
+    pub fn set_drift(&self, places: usize) {
+        self.blocklist_drift.set(saturated(places));
+    }
+
     /// Notes whether an interface is guarded, and in which mode.
     pub fn set_attached(&self, interface: &str, mode: &str, attached: bool) {
         self.attached.with_label_values(&[interface]).set(i64::from(attached));
@@ -372,6 +384,7 @@ mod tests {
             "ssh_guard_event_to_block_seconds_count 0",
             "ssh_guard_blocklist_evictions_total 0",
             "ssh_guard_sockets_closed_total 0",
+            "ssh_guard_blocklist_drift 0",
             "ssh_guard_attached{interface=\"eth0\"} 0",
             "ssh_guard_build_info{version=\"0.1.0\"} 1",
         ] {

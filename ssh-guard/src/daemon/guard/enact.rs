@@ -105,10 +105,8 @@ impl Enactor<'_> {
         written.inspect_err(|_| self.metrics.refused(MapOperation::BlockNetwork))
     }
 
-    /// Whether some addresses, and not all, are excepted from a block.
     fn overlaps(&self, network: Network) -> bool {
-        self.allowlist.covers(network.first(), network.prefix()) == Covered::Part
-            || self.protected.is_partly_in(&network)
+        overlaps(network, self.allowlist, self.protected)
     }
 
     fn unblock(&mut self, source: Network) -> Result<(), Fault> {
@@ -120,6 +118,11 @@ impl Enactor<'_> {
         let written = self.settings.put_to_use(map, true);
         written.inspect_err(|_| self.metrics.refused(MapOperation::Block))
     }
+}
+
+/// Whether some addresses, and not all, are excepted from a block.
+pub(super) fn overlaps(network: Network, allowlist: &Allowlist, protected: &Protected) -> bool {
+    allowlist.covers(network.first(), network.prefix()) == Covered::Part || protected.is_partly_in(&network)
 }
 
 impl Guard {
@@ -147,7 +150,7 @@ impl Guard {
     }
 
     /// Until when exactly this source or network is to be blocked.
-    fn until(&self, entry: Entry) -> Option<Moment> {
+    pub(super) fn until(&self, entry: Entry) -> Option<Moment> {
         self.ledger.get(entry.0).map(|ban| ban.until).max(self.listed_until(entry))
     }
 

@@ -30,6 +30,10 @@ impl Guard {
             Command::Describe { sources, answer } => answer.send(self.tell_sources(sources)).is_err(),
             Command::Dropped { addresses, answer } => answer.send(self.tell_dropped(addresses)).is_err(),
             Command::Ban { request, answer } => answer.send(self.ban_by_hand(request)).is_err(),
+            Command::Resync { answer } => {
+                self.resync.ask(answer);
+                false
+            }
             Command::Load { list, answer } => {
                 self.load(list, answer);
                 false
