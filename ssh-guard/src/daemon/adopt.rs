@@ -67,7 +67,9 @@ pub(super) fn take_over(
             );
         }
     }
-    let blocked: Blocked = of_sources.into_iter().chain(of_networks).collect();
+    let mut blocked: Blocked = of_sources.into_iter().chain(of_networks).collect();
+    // Once here, and not in each of the ledger's trees.
+    blocked.sort_unstable_by_key(|((network, _), _)| *network);
     enactor.restore(blocked.iter().copied(), lists)?;
     if exempt > 0 {
         info!(

@@ -6,7 +6,7 @@ use ssh_guard_common::records::Block;
 use ssh_guard_common::source::Source;
 use ssh_guard_common::time::Ticks;
 
-use super::flat::Counted;
+use super::flat::{Counted, Put};
 use super::tables::{Listed, Maps, Shapes, Tables};
 use super::{Drift, errno};
 use crate::fault::{Exit, Fault};
@@ -27,7 +27,7 @@ impl Blocklist {
     /// If there is no room, or the kernel refuses to write; nothing has changed then.
     pub fn block(&mut self, source: Source, until: Ticks, overlaps: bool) -> Result<(), Fault> {
         let end = fitting(until) | if overlaps { OVERLAPS } else { 0 };
-        self.put(source, end, |known| Block { end, ..known.unwrap_or_default() })
+        self.put(source, end, |known| Block { end, ..known.unwrap_or_default() }).map(drop)
     }
 
     /// Blocks a source as [`Blocklist::block`] does, with what was counted for its block elsewhere.
@@ -35,11 +35,8 @@ impl Blocklist {
     /// # Errors
     /// As [`Blocklist::block`].
     pub fn restore(&mut self, source: Source, block: Block) -> Result<(), Fault> {
-        self.put(source, block.end, |_| block)?;
-        if let Some(Listed::InTable(entry)) = self.find(source)? {
-            let counted = Counted { hits: block.hits, last_hit: block.last_hit };
-            self.0.recount(source, &entry, counted);
-        }
+        let put = self.put(source, block.end, |_| block)?;
+        self.0.recount(source, put, Counted { hits: block.hits, last_hit: block.last_hit });
         Ok(())
     }
 
@@ -101,7 +98,7 @@ impl Blocklist {
         source: Source,
         end: u32,
         value: impl FnOnce(Option<Block>) -> Block,
-    ) -> Result<(), Fault> {
+    ) -> Result<Put, Fault> {
         self.0.put(source, end, value).map_err(|error| {
             if errno(&error) == Some(Errno::E2BIG) {
                 Fault::new(Exit::Failure, format!("the blocklist is full: {source} is not blocked"))

@@ -28,7 +28,12 @@ pub(super) struct Table<F> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Put {
     /// It is in the table.
-    InTable,
+    InTable {
+        /// In this bucket.
+        bucket: u32,
+        /// In this slot of it.
+        slot: u32,
+    },
     /// Its bucket is full: it belongs into the hash beside the table, which readers now ask.
     Beside,
 }
@@ -58,14 +63,14 @@ impl<F: Family> Table<F> {
             Found::Entry(Entry { slot, .. }) => {
                 self.announce(bucket, end);
                 self.store(self.shape.end(bucket, slot), end);
-                Put::InTable
+                Put::InTable { bucket, slot }
             }
             // It may be in the hash already; an entry in both would outlive its removal from one.
             Found::Beside => Put::Beside,
             Found::Absent => match self.free_slot(bucket, tag) {
                 Some(slot) => {
                     self.publish(source, (bucket, slot), tag, end);
-                    Put::InTable
+                    Put::InTable { bucket, slot }
                 }
                 None => Put::Beside,
             },
@@ -129,11 +134,7 @@ impl<F: Family> Table<F> {
     }
 
     /// Notes what was counted for an entry elsewhere.
-    pub(super) fn recount(&self, entry: &Entry, counted: Counted) {
-        self.note_counted(entry.bucket, entry.slot, counted);
-    }
-
-    fn note_counted(&self, bucket: u32, slot: u32, Counted { hits, last_hit }: Counted) {
+    pub(super) fn recount(&self, bucket: u32, slot: u32, Counted { hits, last_hit }: Counted) {
         self.store(self.shape.hits(bucket, slot), hits);
         self.store(self.shape.last_hit(bucket, slot), last_hit);
     }
@@ -169,7 +170,7 @@ impl<F: Family> Table<F> {
                 self.store(At { word: address.word + number, ..address }, word);
             }
         }
-        self.note_counted(bucket, slot, Counted::default());
+        self.recount(bucket, slot, Counted::default());
         self.store(self.shape.end(bucket, slot), end);
         self.store(at_slot(bucket, slot), tag);
     }

@@ -25,7 +25,7 @@ impl KnownGood {
     /// If there is no room, or the kernel refuses to write; nothing has changed then.
     pub fn know(&mut self, source: Source, until: Ticks, shared: bool) -> Result<(), Fault> {
         let end = fitting(until) | if shared { SHARED } else { 0 };
-        self.0.put(source, end, |_| records::KnownGood { end }).map_err(|error| {
+        self.0.put(source, end, |_| records::KnownGood { end }).map(drop).map_err(|error| {
             let what = format!("the kernel does not take {source} for known-good");
             if errno(&error) == Some(Errno::E2BIG) {
                 Fault::new(Exit::Failure, what).because("the table of known-good sources is full")

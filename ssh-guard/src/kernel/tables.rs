@@ -69,7 +69,8 @@ impl<V: Pod> Tables<V> {
         })
     }
 
-    /// Puts a source in, or changes its end; beside its table it has the value that `value` makes of the one it had.
+    /// Puts a source in, or changes its end, and says where; beside its table it has the value that `value` makes of the one
+    /// it had.
     ///
     /// # Errors
     /// If there is no room ([`E2BIG`](nix::errno::Errno::E2BIG)), or the kernel refuses; nothing has changed then.
@@ -78,18 +79,16 @@ impl<V: Pod> Tables<V> {
         source: Source,
         end: u32,
         value: impl FnOnce(Option<V>) -> V,
-    ) -> Result<(), MapError> {
-        match of_family!(self, source, put(source, end)) {
-            Put::InTable => Ok(()),
-            Put::Beside => {
-                let known = self.beside(source)?;
-                self.beside.insert(source, value(known), 0)?;
-                if known.is_none() {
-                    of_family!(self, source, note_beside(source));
-                }
-                Ok(())
+    ) -> Result<Put, MapError> {
+        let put = of_family!(self, source, put(source, end));
+        if put == Put::Beside {
+            let known = self.beside(source)?;
+            self.beside.insert(source, value(known), 0)?;
+            if known.is_none() {
+                of_family!(self, source, note_beside(source));
             }
         }
+        Ok(put)
     }
 
     /// Takes a source out, if it is there.
@@ -123,9 +122,11 @@ impl<V: Pod> Tables<V> {
         }
     }
 
-    /// Notes what was counted for a source in its table elsewhere.
-    pub(super) fn recount(&self, source: Source, entry: &Entry, counted: Counted) {
-        of_family!(self, source, recount(entry, counted));
+    /// Notes what was counted for a source in its table elsewhere; `put` says where it stands.
+    pub(super) fn recount(&self, source: Source, put: Put, counted: Counted) {
+        if let Put::InTable { bucket, slot } = put {
+            of_family!(self, source, recount(bucket, slot, counted));
+        }
     }
 
     /// What was counted for a source in its table.

@@ -164,7 +164,7 @@ impl<T: Tries> Writer<T> {
             return Ok(());
         }
         let place = match place {
-            Place::Table if self.table.put(network.first(), end) == Put::InTable => Place::Table,
+            Place::Table if self.table.put(network.first(), end) != Put::Beside => Place::Table,
             _ => {
                 let counted = match before {
                     Some(_) => self.block_of(network)?.unwrap_or_default(),
