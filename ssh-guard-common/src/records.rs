@@ -124,8 +124,8 @@ impl SessionRecord {
 pub struct Authenticated {
     /// The number that the daemon gave the account.
     pub account: u32,
-    /// When the log said so, in ticks.
-    pub since: Ticks,
+    /// When the session was first counted, in ticks: another one between the same ends is not meant.
+    pub session: Ticks,
 }
 
 /// Value of `SOURCES`: what a source sent to guarded ports and was let through, but for the segments that ask for a

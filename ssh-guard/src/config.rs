@@ -113,7 +113,10 @@ pub struct Limits {
     pub blocklist: i64,
     pub networks: i64,
     pub sources: i64,
+    pub sessions: i64,
     pub new_sessions_per_minute: i64,
+    pub open_sessions: i64,
+    pub unauthenticated_sessions: i64,
     pub line_bytes: i64,
 }
 
@@ -227,7 +230,10 @@ impl Default for Limits {
             blocklist: 262_144,
             networks: 65_536,
             sources: 131_072,
+            sessions: 131_072,
             new_sessions_per_minute: 120,
+            open_sessions: 128,
+            unauthenticated_sessions: 1_000,
             line_bytes: 8_192,
         }
     }

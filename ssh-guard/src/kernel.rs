@@ -29,7 +29,7 @@ pub use attach::Attachment;
 pub use blocklist::Blocklist;
 pub use clock::KernelClock;
 pub use drift::{Drift, is_same_end};
-pub use earlier::Earlier;
+pub use earlier::{Counted, Earlier};
 pub use known::KnownGood;
 pub use load::{Capacities, Loaded, Programs, load, load_from};
 pub use networks::{Look, Networks};
@@ -49,6 +49,14 @@ use nix::errno::Errno;
 fn is_missing(error: &MapError) -> bool {
     matches!(error, MapError::KeyNotFound) || errno(error) == Some(Errno::ENOENT)
 }
+
+/// Whether a map has the entry already, where it is written as [`NOT_THERE`].
+fn is_there(error: &MapError) -> bool {
+    errno(error) == Some(Errno::EEXIST)
+}
+
+/// `BPF_NOEXIST`: an entry is written only if there is none.
+const NOT_THERE: u64 = 1;
 
 /// The error number at the bottom of an error's chain, if the kernel gave one.
 fn errno(error: &(dyn Error + 'static)) -> Option<Errno> {

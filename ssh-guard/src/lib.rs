@@ -6,7 +6,7 @@
 //! input → parse → event → policy → ledger → kernel
 //! ```
 //!
-//! `parse`, `event`, `policy`, `ledger`, `lists`, `ban`, `network` and `allowlist` are pure: no clock, no input, no output. Beside
+//! `parse`, `event`, `policy`, `session`, `ledger`, `lists`, `ban`, `network` and `allowlist` are pure: no clock, no input, no output. Beside
 //! that line stand `config`, `control` and `serve` (the control socket), `observe` (metrics), `daemon` (what ties all
 //! together) and `cli`.
 
@@ -32,3 +32,4 @@ pub mod observe;
 pub mod parse;
 pub mod policy;
 pub mod serve;
+pub mod session;

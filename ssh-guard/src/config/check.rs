@@ -171,15 +171,23 @@ impl Check<'_, '_> {
         let blocklist: Option<u32> = self.whole("limits.blocklist", limits.blocklist, 1_024..=4_194_304);
         let networks: Option<u32> = self.whole("limits.networks", limits.networks, 1_024..=1_048_576);
         let sources: Option<u32> = self.whole("limits.sources", limits.sources, 1_024..=4_194_304);
+        let sessions: Option<u32> = self.whole("limits.sessions", limits.sessions, 1_024..=4_194_304);
         // A hundred times a second is as often as the slowest of the kernel's clocks ticks.
         let new_sessions =
             self.whole("limits.new-sessions-per-minute", limits.new_sessions_per_minute, 0..=6_000);
+        // More sessions than ports come from no address.
+        let open_sessions = self.whole("limits.open-sessions", limits.open_sessions, 0..=65_535);
+        let unauthenticated_sessions =
+            self.whole("limits.unauthenticated-sessions", limits.unauthenticated_sessions, 0..=1_000_000);
         let line_bytes: Option<usize> = self.whole("limits.line-bytes", limits.line_bytes, 1_024..=65_536);
         Some(LimitSettings {
             blocklist: blocklist?.try_into().ok()?,
             networks: networks?.try_into().ok()?,
             sources: sources?.try_into().ok()?,
+            sessions: sessions?.try_into().ok()?,
             new_sessions_per_minute: new_sessions?,
+            open_sessions: open_sessions?,
+            unauthenticated_sessions: unauthenticated_sessions?,
             line_bytes: line_bytes?.try_into().ok()?,
         })
     }

@@ -29,7 +29,7 @@ pub enum Shape {
 }
 
 /// Every key there is.
-pub const KEYS: [Key; 40] = [
+pub const KEYS: [Key; 43] = [
     key("guard.interfaces", Shape::Texts, r#"["auto"], or the different names of interfaces"#),
     key("guard.ports", Shape::Wholes, "1 to 16 different ports from 1 to 65535"),
     key("guard.mode", Shape::Text, r#""native" or "generic""#),
@@ -65,7 +65,10 @@ pub const KEYS: [Key; 40] = [
     key("limits.blocklist", Shape::Whole, "a whole number from 1024 to 4194304"),
     key("limits.networks", Shape::Whole, "a whole number from 1024 to 1048576"),
     key("limits.sources", Shape::Whole, "a whole number from 1024 to 4194304"),
+    key("limits.sessions", Shape::Whole, "a whole number from 1024 to 4194304"),
     key("limits.new-sessions-per-minute", Shape::Whole, "a whole number from 0 to 6000"),
+    key("limits.open-sessions", Shape::Whole, "a whole number from 0 to 65535"),
+    key("limits.unauthenticated-sessions", Shape::Whole, "a whole number from 0 to 1000000"),
     key("limits.line-bytes", Shape::Whole, "a whole number from 1024 to 65536"),
     key("observe.listen", Shape::Text, r#"an address and a port, as in "127.0.0.1:9822" or "[::1]:9822""#),
     key("control.socket", Shape::Text, "an absolute path of at most 107 bytes"),
@@ -169,7 +172,7 @@ mod tests {
         }
         assert_eq!(
             suggest("limits", "zzz"),
-            "the keys of 'limits' are blocklist, networks, sources, new-sessions-per-minute, line-bytes"
+            "the keys of 'limits' are blocklist, networks, sources, sessions, new-sessions-per-minute, open-sessions, unauthenticated-sessions, line-bytes"
         );
         assert_eq!(
             suggest("", "zzz"),

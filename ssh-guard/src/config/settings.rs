@@ -136,8 +136,15 @@ pub struct LimitSettings {
     pub networks: NonZeroU32,
     /// The sources that are remembered at once, 1,024 to 4,194,304.
     pub sources: NonZeroU32,
+    /// The sessions that are followed at once, 1,024 to 4,194,304.
+    pub sessions: NonZeroU32,
     /// The sessions that a source may ask for in a minute, all of them at once if need be, up to 6,000; 0 for no limit.
     pub new_sessions_per_minute: u16,
+    /// The open sessions that a source may hold, up to 65,535; 0 for no limit.
+    pub open_sessions: u32,
+    /// The unauthenticated sessions that all sources which are not known-good may hold together before flood mode begins,
+    /// up to 1,000,000; 0 for no limit.
+    pub unauthenticated_sessions: u32,
     /// The longest line that is read, in bytes without its newline, 1,024 to 65,536.
     pub line_bytes: NonZeroUsize,
 }
@@ -161,6 +168,12 @@ impl Settings {
 }
 
 impl GuardSettings {
+    /// The guarded ports.
+    #[must_use]
+    pub fn port_numbers(&self) -> Vec<u16> {
+        self.ports.as_slice().iter().map(|port| port.get()).collect()
+    }
+
     /// What of an address makes a source.
     #[must_use]
     pub fn mask(&self) -> SourceMask {

@@ -4,8 +4,9 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::tc::SchedClassifierLink;
 use aya::programs::xdp::{XdpLink, XdpMode};
-use aya::programs::{Program, Xdp};
+use aya::programs::{Program, TcAttachType, Xdp};
 use nix::errno::Errno;
 
 use super::errno;
@@ -76,6 +77,36 @@ impl Loaded {
             Err(error) if errno(&error) == Some(Errno::ENOLINK) => Ok(None),
             Err(error) => Err(not_attached(interface, &error)),
         }
+    }
+
+    /// Attaches the witness to an interface and pins its link.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn attach_witness(&mut self, interface: &Interface, pins: &Pins) -> Result<(), Fault> {
+        let path = pins.witness(interface.index);
+        let program = self.ebpf.program_mut(ssh_guard_common::names::PROGRAM_WITNESS);
+        let Some(Program::SchedClassifier(witness)) = program else {
+            return Err(Fault::new(Exit::Failure, "the object has no witness"));
+        };
+        if witness.fd().is_err() {
+            witness.load().map_err(|error| not_attached(interface, &error))?;
+        }
+        let earlier = pinned(&path).and_then(|link| SchedClassifierLink::try_from(link).ok());
+        if let Some(link) = earlier
+            && let Ok(id) = witness.attach_to_link(link)
+        {
+            let _kept = witness.take_link(id).map_err(|error| not_attached(interface, &error))?;
+            return Ok(());
+        }
+        forget(&path).map_err(|error| not_attached(interface, &error))?;
+        let id = witness
+            .attach(&interface.name, TcAttachType::Egress)
+            .map_err(|error| not_attached(interface, &error))?;
+        let link = witness.take_link(id).map_err(|error| not_attached(interface, &error))?;
+        let link = FdLink::try_from(link).map_err(|error| not_attached(interface, &error))?;
+        link.pin(&path).map_err(|error| not_attached(interface, &error))?;
+        Ok(())
     }
 
     /// Pins the maps, in the place of an earlier daemon's.

@@ -74,6 +74,12 @@ impl KernelClock {
         ticks(self.jiffies.saturating_add(ahead), self.base)
     }
 
+    /// So many ticks a time is at least.
+    #[must_use]
+    pub fn ticks_in(&self, time: Duration) -> Ticks {
+        Ticks::try_from(self.to_jiffies(time).div_ceil(1 << TICK_SHIFT)).unwrap_or(NEVER)
+    }
+
     /// The moment at which a tick begins.
     #[must_use]
     pub fn moment_of(&self, tick: Ticks) -> Moment {
@@ -172,6 +178,13 @@ mod tests {
         assert_eq!(clock.wake(Duration::from_hours(1)), Some(Duration::from_hours(1)));
         assert_eq!(clock.wake(Duration::from_hours(1)), None);
         assert_eq!(end(&clock, 500 + 3600), before, "no jiffy has gone by");
+    }
+
+    #[test]
+    fn a_time_is_so_many_ticks_rounded_up() {
+        let in_ticks = |hz, seconds| clock(hz).ticks_in(Duration::from_secs(seconds));
+        assert_eq!([in_ticks(250, 0), in_ticks(250, 1), in_ticks(250, 130)], [0, 1, 127]);
+        assert_eq!([in_ticks(100, 60), in_ticks(1000, 60)], [24, 235]);
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::path::Path;
 
 use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, Map, MapData, MapError, MapType};
+use bytemuck::Pod;
 use ssh_guard_common::flat::{CELL_WORDS, Family, Shape, V4, V6};
-use ssh_guard_common::records::{Block, Settings};
+use ssh_guard_common::records::{Authenticated, Block, SessionKey, SessionRecord, Settings, SourceRecord};
 use ssh_guard_common::source::{Source, SourceMask};
 use ssh_guard_common::{ABI, names};
 
@@ -121,6 +122,80 @@ impl Earlier {
         })?;
         Ok(blocks)
     }
+}
+
+/// What an earlier daemon's programs counted, and still count until others take their place.
+#[derive(Default)]
+pub struct Counted {
+    sessions: Option<MapData>,
+    marks: Option<MapData>,
+    sources: Option<MapData>,
+}
+
+impl Counted {
+    /// Opens what is pinned, but for what has entries of another form; those names are told.
+    #[must_use]
+    pub fn find(pins: &Pins) -> (Self, Vec<&'static str>) {
+        let folder = pins.maps();
+        let mut strange = Vec::new();
+        let mut find = |name, key, value| {
+            if !folder.join(name).exists() {
+                return None;
+            }
+            let map = counters(&folder, name, size(key), size(value));
+            if map.is_none() {
+                strange.push(name);
+            }
+            map
+        };
+        let session = size_of::<SessionKey>();
+        let counted = Self {
+            sessions: find(names::SESSIONS, session, size_of::<SessionRecord>()),
+            marks: find(names::AUTHENTICATED, session, size_of::<Authenticated>()),
+            sources: find(names::SOURCES, size_of::<Source>(), size_of::<SourceRecord>()),
+        };
+        (counted, strange)
+    }
+
+    /// Its sessions.
+    ///
+    /// # Errors
+    /// If the kernel refuses to read.
+    pub fn sessions(&self) -> Result<Vec<(SessionKey, SessionRecord)>, Fault> {
+        all(self.sessions.as_ref())
+    }
+
+    /// Which of them are authenticated.
+    ///
+    /// # Errors
+    /// If the kernel refuses to read.
+    pub fn marks(&self) -> Result<Vec<(SessionKey, Authenticated)>, Fault> {
+        all(self.marks.as_ref())
+    }
+
+    /// Its sources.
+    ///
+    /// # Errors
+    /// If the kernel refuses to read.
+    pub fn sources(&self) -> Result<Vec<(Source, SourceRecord)>, Fault> {
+        all(self.sources.as_ref())
+    }
+}
+
+fn counters(folder: &Path, name: &str, key: u32, value: u32) -> Option<MapData> {
+    let Ok(Map::LruHashMap(map)) = open(folder, name) else { return None };
+    let info = map.info().ok()?;
+    ((info.key_size(), info.value_size()) == (key, value)).then_some(map)
+}
+
+fn all<K: Pod, V: Pod>(map: Option<&MapData>) -> Result<Vec<(K, V)>, Fault> {
+    let mut all = Vec::new();
+    if let Some(map) = map {
+        batch::for_each(map, |key, value| all.push((key, value))).map_err(|error| {
+            Fault::new(Exit::Failure, "cannot read what an earlier daemon counted").because(error)
+        })?;
+    }
+    Ok(all)
 }
 
 fn open(folder: &Path, name: &str) -> Result<Map, Fault> {

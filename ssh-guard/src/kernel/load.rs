@@ -156,9 +156,11 @@ pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loade
         KernelClock::start(load_program(&mut ebpf, names::PROGRAM_CLOCK)?, earlier.map(Earlier::base))?;
     // The maps are taken before the programs are loaded and kept until after: a closed map would be gone.
     let mut maps = Vec::new();
+    let followed = take_twice(&mut ebpf, names::SESSIONS, &mut maps)?;
     let sampler = Sampler::new(
         take(&mut ebpf, names::VERDICTS, &mut maps)?,
-        take(&mut ebpf, names::SOURCES, &mut maps)?,
+        take_twice(&mut ebpf, names::SOURCES, &mut maps)?,
+        second_handle(&followed[0])?,
     )?;
     let blocked_in = tables::Maps {
         v4: take(&mut ebpf, names::BLOCKED_V4, &mut maps)?,
@@ -175,7 +177,7 @@ pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loade
     let of_programs =
         [take(&mut ebpf, names::SYN_BUDGET, &mut maps)?, take(&mut ebpf, names::ASKERS, &mut maps)?];
     let followed = sessions::Maps {
-        sessions: take_twice(&mut ebpf, names::SESSIONS, &mut maps)?,
+        sessions: followed,
         authenticated: take_twice(&mut ebpf, names::AUTHENTICATED, &mut maps)?,
         crowded: take(&mut ebpf, names::CROWDED, &mut maps)?,
     };
@@ -348,7 +350,7 @@ fn refused(error: &EbpfError) -> Fault {
         }
         Some(Errno::ENOMEM | Errno::E2BIG) => {
             Fault::new(Exit::Failure, "cannot load BPF programs: the maps do not fit into memory")
-                .hint("lower 'limits.blocklist', 'limits.networks' and 'limits.sources'")
+                .hint("lower 'limits.blocklist', 'limits.networks', 'limits.sources' and 'limits.sessions'")
         }
         _ => {
             let cause = error.source().map(ToString::to_string).unwrap_or_default();

@@ -66,6 +66,12 @@ impl Pins {
         link(&self.folder, interface)
     }
 
+    /// Where the link of an interface's witness is pinned.
+    #[must_use]
+    pub fn witness(&self, interface: u32) -> PathBuf {
+        self.folder.join(format!("links/if{interface}-witness"))
+    }
+
     /// Takes the program off an interface.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use aya::maps::{HashMap, Map, MapData, MapError};
 use ssh_guard_common::records::{Authenticated, SessionKey, SessionRecord};
 use ssh_guard_common::source::Source;
 
-use super::{batch, is_missing};
+use super::{NOT_THERE, batch, is_missing, is_there};
 use crate::fault::{Exit, Fault};
 
 /// The maps `SESSIONS`, `AUTHENTICATED` and `CROWDED`.
@@ -64,14 +64,30 @@ impl Sessions {
         Ok(all)
     }
 
-    /// Puts in a session that an earlier daemon followed, unless it is there.
+    /// Puts in a session that an earlier daemon followed, unless these programs have begun to count it.
     ///
     /// # Errors
     /// If the kernel refuses to write the map.
     pub fn restore(&mut self, session: SessionKey, record: SessionRecord) -> Result<(), Fault> {
-        // `BPF_NOEXIST`: the programs may have begun to count it.
-        match self.records.insert(session, record, 1) {
+        match self.records.insert(session, record, NOT_THERE) {
             Err(error) if !is_there(&error) => Err(unwritable(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts in that a session has ended which an earlier daemon followed to its end, if it stands here as it was restored.
+    ///
+    /// # Errors
+    /// If the kernel refuses to write the map.
+    pub fn restore_end(
+        &mut self,
+        session: SessionKey,
+        restored: &SessionRecord,
+        record: SessionRecord,
+    ) -> Result<(), Fault> {
+        match self.records.get(&session, 0) {
+            Ok(there) if there == *restored => self.records.insert(session, record, 0).map_err(unwritable),
+            Err(error) if !is_missing(&error) => Err(unreadable(error.into())),
             _ => Ok(()),
         }
     }
@@ -82,6 +98,14 @@ impl Sessions {
     /// If the kernel refuses to write the maps.
     pub fn forget(&mut self, session: &SessionKey) -> Result<(), Fault> {
         gone(self.records.remove(session))?;
+        self.unmark(session)
+    }
+
+    /// Takes the mark off a session.
+    ///
+    /// # Errors
+    /// If the kernel refuses to write the map.
+    pub fn unmark(&mut self, session: &SessionKey) -> Result<(), Fault> {
         gone(self.marks.remove(session))
     }
 
@@ -111,10 +135,6 @@ fn gone(removed: Result<(), MapError>) -> Result<(), Fault> {
         Err(error) if !is_missing(&error) => Err(unwritable(error)),
         _ => Ok(()),
     }
-}
-
-fn is_there(error: &MapError) -> bool {
-    super::errno(error) == Some(nix::errno::Errno::EEXIST)
 }
 
 fn unreadable(error: Box<dyn std::error::Error + Send + Sync>) -> Fault {

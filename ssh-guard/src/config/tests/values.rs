@@ -13,7 +13,7 @@ fn every_value_arrives_as_what_it_means() {
     let settings = understood(
         r#"
         allow.sources = ["203.0.113.7", "::ffff:203.0.113.7", "10.0.0.0/8"]
-        limits = { blocklist = 1024, networks = 1_048_576, sources = 4_194_304, new-sessions-per-minute = 6000, line-bytes = 0x400 }
+        limits = { blocklist = 1024, networks = 1_048_576, sources = 4_194_304, new-sessions-per-minute = 6000, sessions = 4_194_303, open-sessions = 0, unauthenticated-sessions = 1_000_000, line-bytes = 0x400 }
         observe.listen = "[::1]:0"
         control = { socket = "/run/x", group = "adm" }
         [guard]
@@ -59,6 +59,10 @@ fn every_value_arrives_as_what_it_means() {
             limits.line_bytes.get()
         ),
         (1_024, 1_048_576, 4_194_304, 6_000, 1_024)
+    );
+    assert_eq!(
+        (limits.sessions.get(), limits.open_sessions, limits.unauthenticated_sessions),
+        (4_194_303, 0, 1_000_000)
     );
     assert_eq!(settings.listen.to_string(), "[::1]:0");
     assert_eq!((settings.control.socket, settings.control.group.as_str()), (PathBuf::from("/run/x"), "adm"));
