@@ -11,6 +11,7 @@ mod explain;
 mod output;
 mod resync;
 mod run;
+mod sessions;
 mod sources;
 mod status;
 
@@ -49,6 +50,8 @@ enum Verb {
     Bans(bans::Bans),
     /// What each source sent to guarded ports and was let through
     Sources(sources::Sources),
+    /// The sessions that are followed: who holds them, how far they have come, what was sent in them
+    Sessions(sessions::Sessions),
     /// Ban addresses, networks or lists of them by hand
     Ban(ban::Ban),
     /// Lift bans, and clear the scores that led to them
@@ -107,6 +110,7 @@ impl CommandLine {
             Verb::Status(status) => status.act(&daemon()?).await,
             Verb::Bans(bans) => bans.act(&daemon()?).await,
             Verb::Sources(sources) => sources.act(&daemon()?).await,
+            Verb::Sessions(sessions) => sessions.act(&daemon()?).await,
             Verb::Ban(ban) => ban.act(&daemon()?).await,
             Verb::Unban(unban) => unban.act(&daemon()?).await,
             Verb::Allow(allow) => allow.act(&daemon()?).await,

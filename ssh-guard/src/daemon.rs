@@ -6,6 +6,7 @@
 //! | one for each input | reads lines, makes auth events of them, hands those to the guard |
 //! | guard | owns who is banned; the only writer of the maps |
 //! | closer | ends the sockets of whoever is dropped; not in a dry run |
+//! | sessions | counts sessions every second: who is authenticated, who may open no more |
 //! | sampler | reads every second what the program counts, and whether it still is attached |
 //! | control | answers on the control socket |
 //! | http | answers scrapes |
@@ -21,6 +22,7 @@ mod configured;
 mod guard;
 mod intake;
 mod sampler;
+mod sessions;
 mod start;
 
 use std::time::Duration;

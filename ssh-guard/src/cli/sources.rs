@@ -27,13 +27,26 @@ fn text(sources: &api::Sources) -> String {
     if sources.sources.is_empty() {
         return "no source has sent anything in a session with a guarded port yet\n".to_owned();
     }
-    let head = ["SOURCE", " PACKETS", " BYTES", "LAST SEEN", " SCORE", "STANDING"];
+    let head = [
+        "SOURCE",
+        " SESSIONS (OPEN)",
+        " PACKETS",
+        " BYTES",
+        " AUTHENTICATED",
+        " HALF-OPEN",
+        "LAST SEEN",
+        " SCORE",
+        "STANDING",
+    ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(sources.sources.iter().map(|source| {
         vec![
             source.source.clone(),
+            format!("{} ({})", source.sessions_opened, source.sessions_open),
             source.packets.to_string(),
             source.bytes.to_string(),
+            source.sessions_authenticated.to_string(),
+            source.half_open.to_string(),
             source.last_seen.to_string(),
             source.score.to_string(),
             match (source.banned, source.allowed) {

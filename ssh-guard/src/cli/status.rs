@@ -56,6 +56,12 @@ fn text(status: &api::Status) -> String {
         row([&input.name, &input.kind, &input.lines.to_string(), &input.understood.to_string(), &state])
     }));
     text.push_str(&table(&rows));
+    if status.witness_blind {
+        text.push_str("\nBLIND: logins succeed, and no server is seen to answer: sessions are unproven\n");
+    }
+    if status.flood_mode {
+        text.push_str("\nFLOOD MODE: too many sessions are open in which nobody has logged in\n");
+    }
     let bans = status.bans;
     let (sources, networks) = (status.blocklist.capacity, status.networks.capacity);
     writeln!(text, "\nbans: {} IPv4, {} IPv6; room for {sources}", bans.ipv4, bans.ipv6)

@@ -24,6 +24,10 @@ pub struct Status {
     pub blocklist: BlocklistStatus,
     /// How full the room for banned networks is.
     pub networks: NetworksStatus,
+    /// Whether logins succeed and no server is ever seen to answer, so that sessions are *unproven*.
+    pub witness_blind: bool,
+    /// Whether new sessions are limited for all, because too many are open in which nobody has logged in.
+    pub flood_mode: bool,
     /// Sockets of banned sources that were closed.
     pub sockets_closed: u64,
     /// What the program has counted, by verdict.
@@ -155,8 +159,14 @@ pub struct SourceEntry {
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Sessions it opened; null, as nothing counts them yet.
-    pub sessions_opened: Option<u64>,
+    /// Sessions it opened, those in which the server has answered.
+    pub sessions_opened: u64,
+    /// Those that are open now.
+    pub sessions_open: u64,
+    /// Those in which somebody has logged in, since the daemon started.
+    pub sessions_authenticated: u64,
+    /// What it asked for and did not come back for, now.
+    pub half_open: u64,
     /// When the last packet was let through.
     pub last_seen: Timestamp,
     /// The score in the window.
@@ -165,6 +175,46 @@ pub struct SourceEntry {
     pub banned: bool,
     /// Whether it is in the allowlist, as a whole.
     pub allowed: bool,
+}
+
+/// The sessions that are followed.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Sessions {
+    /// Those that are not closed first, of these the busiest first.
+    pub sessions: Vec<SessionEntry>,
+    /// How many there are, shown or not.
+    pub total: usize,
+}
+
+/// A session.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SessionEntry {
+    /// The client's source: its address, or the network where a source is one.
+    pub source: String,
+    /// The client's address.
+    pub address: IpAddr,
+    /// The client's port.
+    pub port: u16,
+    /// The server's address.
+    pub server: IpAddr,
+    /// The guarded port.
+    pub server_port: u16,
+    /// `open`, `authenticated` or `closed`.
+    pub stage: String,
+    /// Whether the client has said that it will send nothing more, which anybody may forge, and the server has not.
+    pub closing: bool,
+    /// Whether no server was ever seen to answer in it.
+    pub unproven: bool,
+    /// Who has logged in; null if nobody, or somebody whose name is not known any more.
+    pub account: Option<String>,
+    /// The client's packets that were let through.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When it was first counted.
+    pub since: Timestamp,
+    /// When the client's last packet came.
+    pub last_seen: Timestamp,
 }
 
 /// Bans sources and networks.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
@@ -24,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::api::{
-    AllowRequest, BanRequest, Bans, DisallowRequest, Done, ListRequest, Refusal, ResyncRequest, Sources,
-    Status, UnbanRequest,
+    AllowRequest, BanRequest, Bans, DisallowRequest, Done, ListRequest, Refusal, ResyncRequest, Sessions,
+    Sources, Status, UnbanRequest,
 };
 use super::peer::Peer;
 use crate::fault::{Exit, Fault};
@@ -41,6 +42,12 @@ pub trait Desk: Send + Sync + 'static {
     fn bans(&self, after: Option<Network>, limit: usize) -> impl Future<Output = Result<Bans, Fault>> + Send;
     /// At most `limit` sources.
     fn sources(&self, limit: usize) -> impl Future<Output = Result<Sources, Fault>> + Send;
+    /// At most `limit` sessions, of the sources that lie in `of` or hold it.
+    fn sessions(
+        &self,
+        of: Option<Network>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Sessions, Fault>> + Send;
     /// Makes the kernel's maps what they should be, and says what differed.
     fn resync(&self, request: ResyncRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
     /// Bans sources.
@@ -154,6 +161,7 @@ impl Listening {
             .route("/v1/status", get(status::<D>))
             .route("/v1/bans", get(bans::<D>))
             .route("/v1/sources", get(sources::<D>))
+            .route("/v1/sessions", get(sessions::<D>))
             .route("/v1/ban", post(ban::<D>))
             .route("/v1/list", post(list::<D>))
             .route("/v1/resync", post(resync::<D>))
@@ -205,6 +213,12 @@ impl<T: serde::Serialize> IntoResponse for Answer<T> {
 }
 
 #[derive(Deserialize)]
+struct Which {
+    source: Option<String>,
+    limit: Option<usize>,
+}
+
+#[derive(Deserialize)]
 struct Page {
     after: Option<IpNet>,
     limit: Option<usize>,
@@ -216,6 +230,9 @@ const PAGE: usize = 1000;
 /// How many sources are told at most: those that sent most.
 const MOST_SOURCES: usize = 10_000;
 
+/// How many sessions are told at most.
+const MOST_SESSIONS: usize = 10_000;
+
 async fn status<D: Desk>(State(desk): State<Arc<D>>) -> Json<Status> {
     Json(desk.status())
 }
@@ -226,6 +243,23 @@ async fn bans<D: Desk>(State(desk): State<Arc<D>>, Query(page): Query<Page>) -> 
 
 async fn sources<D: Desk>(State(desk): State<Arc<D>>, Query(page): Query<Page>) -> Answer<Sources> {
     Answer(desk.sources(page.limit.unwrap_or(PAGE).min(MOST_SOURCES)).await)
+}
+
+async fn sessions<D: Desk>(State(desk): State<Arc<D>>, Query(which): Query<Which>) -> Answer<Sessions> {
+    let of = match which.source.as_deref().map(network_of).transpose() {
+        Ok(of) => of,
+        Err(fault) => return Answer(Err(fault)),
+    };
+    Answer(desk.sessions(of, which.limit.unwrap_or(PAGE).min(MOST_SESSIONS)).await)
+}
+
+/// An address, or a network.
+fn network_of(text: &str) -> Result<Network, Fault> {
+    let address = || text.parse::<IpAddr>().ok().map(Network::from);
+    let network = || text.parse::<IpNet>().ok().map(Network::from);
+    address()
+        .or_else(network)
+        .ok_or_else(|| Fault::new(Exit::Usage, format!("'{text}' is neither an address nor a network")))
 }
 
 /// Takes a list while it comes in, so that no client's list is kept as text.

@@ -4,6 +4,8 @@
 //! The kernel knows whom it drops and until when, and not why. What was configured is not taken over: the configuration
 //! says whether it still is.
 
+pub(super) mod counters;
+
 use std::cmp::Reverse;
 use std::sync::Arc;
 

@@ -1,13 +1,14 @@
 //! What is known about the daemon from outside: written where things happen, read by whoever asks.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use prometheus::IntCounter;
 use ssh_guard_common::records::VerdictCount;
 use ssh_guard_common::verdict::Verdict;
 use tokio::sync::watch;
 
+use super::sessions::{self, Book};
 use crate::clock;
 use crate::control::api::{
     BanCounts, BlocklistStatus, Count, InputStatus, InterfaceStatus, NetworksStatus, Status,
@@ -25,6 +26,7 @@ pub(super) struct Board {
     pub(super) kernel: watch::Receiver<KernelNote>,
     pub(super) capacity: ledger::Capacity,
     pub(super) sockets_closed: IntCounter,
+    pub(super) book: Arc<Mutex<Book>>,
     pub(super) drift: watch::Receiver<Option<u64>>,
 }
 
@@ -47,6 +49,10 @@ impl Board {
     pub(super) fn status(&self) -> Status {
         let kernel = self.kernel.borrow();
         let bans = *self.bans.borrow();
+        let (witness_blind, flood_mode) = {
+            let book = sessions::lock(&self.book);
+            (book.witness_blind, book.flood_mode)
+        };
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime: clock::now().since(self.started).as_secs(),
@@ -59,6 +65,8 @@ impl Board {
                 drift: *self.drift.borrow(),
             },
             networks: NetworksStatus { entries: bans.networks, capacity: self.capacity.networks as u64 },
+            witness_blind,
+            flood_mode,
             sockets_closed: self.sockets_closed.get(),
             verdicts: verdicts(&kernel.verdicts),
             inputs: self.inputs.iter().map(InputNote::status).collect(),

@@ -1,23 +1,21 @@
 //! What is asked of the guard, and how to ask it.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ssh_guard_common::records::SourceRecord;
-use ssh_guard_common::source::{Source, SourceMask};
+use ssh_guard_common::source::Source;
 use tokio::sync::{mpsc, oneshot};
 
 use super::board::Board;
 use super::guard::{check_reason, length};
-use super::sampler::busiest;
+use super::sampler::{Sight, Tally};
+use super::sessions;
 use crate::control::Desk;
 use crate::control::api::{
-    AllowRequest, BanRequest, Bans, DisallowRequest, Done, ListRequest, ResyncRequest, Sources, Status,
-    UnbanRequest,
+    AllowRequest, BanRequest, Bans, DisallowRequest, Done, ListRequest, ResyncRequest, Sessions, Sources,
+    Status, UnbanRequest,
 };
 use crate::fault::{Exit, Fault};
-use crate::kernel::Sampler;
 use crate::lists::parse::Listed;
 use crate::lists::{Entries, ListName};
 use crate::network::Network;
@@ -25,7 +23,7 @@ use crate::network::Network;
 /// A question or an order to the guard, with the way back for its answer.
 pub(super) enum Command {
     Bans { after: Option<Network>, limit: usize, answer: oneshot::Sender<Bans> },
-    Describe { sources: Vec<(Source, SourceRecord)>, answer: oneshot::Sender<Sources> },
+    Describe { sources: Vec<(Source, Tally)>, answer: oneshot::Sender<Sources> },
     Dropped { addresses: Vec<IpAddr>, answer: oneshot::Sender<Vec<IpAddr>> },
     Resync { answer: Reply },
     Ban { request: BanRequest, answer: Reply },
@@ -65,10 +63,8 @@ pub(super) type Reply = oneshot::Sender<Result<Done, Fault>>;
 /// The control socket's way to the guard.
 pub(super) struct Counter {
     pub(super) board: Board,
-    pub(super) sampler: Arc<Mutex<Sampler>>,
+    pub(super) sight: Sight,
     pub(super) guard: mpsc::Sender<Command>,
-    /// How much of an address makes a source.
-    pub(super) mask: SourceMask,
 }
 
 impl Counter {
@@ -90,8 +86,16 @@ impl Desk for Counter {
     }
 
     async fn sources(&self, limit: usize) -> Result<Sources, Fault> {
-        let sources = busiest(&self.sampler, limit).await?;
+        let sources = self.sight.busiest(limit).await?;
         self.ask(|answer| Command::Describe { sources, answer }).await
+    }
+
+    async fn sessions(&self, of: Option<Network>, limit: usize) -> Result<Sessions, Fault> {
+        let Sight { book, mask, clock, .. } = self.sight.clone();
+        // Sorting a hundred thousand takes longer than others may wait.
+        let told = move || sessions::lock(&book).tell(of, limit, mask, &clock);
+        let told = tokio::task::spawn_blocking(told).await;
+        told.map_err(|error| Fault::new(Exit::Failure, "cannot read the sessions").because(error))
     }
 
     async fn resync(&self, _: ResyncRequest) -> Result<Done, Fault> {
@@ -106,7 +110,7 @@ impl Desk for Counter {
         let ListRequest { name, seconds, reason, force } = request;
         let length = seconds.map(length).transpose()?;
         check_reason(reason.as_deref())?;
-        let mask = self.mask;
+        let mask = self.sight.mask;
         // Sorting a million takes longer than others may wait.
         let entries = tokio::task::spawn_blocking(move || Entries::new(listed, mask)).await;
         let entries =

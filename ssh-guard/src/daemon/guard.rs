@@ -11,6 +11,7 @@ mod answers;
 mod banning;
 mod dropped;
 mod enact;
+mod limits;
 mod orders;
 mod remarks;
 mod resync;
@@ -28,6 +29,7 @@ use tracing::{debug, info, warn};
 
 use super::command::Command;
 use super::intake::Heard;
+use super::sessions::Orders;
 use crate::allowlist::{Allowlist, Covered};
 use crate::ban::Ban;
 use crate::clock;
@@ -41,8 +43,9 @@ use crate::network::Network;
 use crate::observe::{Gauges, Heartbeat, MapOperation, Metrics, Unbanned};
 use crate::policy::bannable::Protected;
 use crate::policy::{Policy, Standing};
-pub(super) use banning::check_reason;
+pub(super) use banning::{check_reason, plain};
 pub(super) use enact::Enactor;
+pub(super) use limits::Logins;
 pub(super) use orders::length;
 pub(super) use remarks::Remarks;
 pub(super) use resync::Resync;
@@ -68,6 +71,8 @@ pub(super) struct Guard {
     pub(super) dry_run: bool,
     /// It was said that a banned source still reaches a server.
     pub(super) wondered: bool,
+    /// Where successful logins are told.
+    pub(super) logins: Logins,
     /// Told whenever something may be dropped that was not before.
     pub(super) blocked: Arc<Notify>,
     /// What it does a part of at a time.
@@ -92,6 +97,8 @@ pub(super) struct Mailbox {
     pub(super) events: mpsc::Receiver<Vec<Heard>>,
     /// What is never banned, whenever that changes.
     pub(super) protected: watch::Receiver<Protected>,
+    /// What is to be enforced of sessions, whenever that changes.
+    pub(super) sessions: watch::Receiver<Orders>,
 }
 
 impl Guard {
@@ -117,6 +124,10 @@ impl Guard {
                 Ok(()) = mailbox.protected.changed() => {
                     let protected = mailbox.protected.borrow_and_update().clone();
                     self.protect(protected);
+                }
+                Ok(()) = mailbox.sessions.changed() => {
+                    let orders = *mailbox.sessions.borrow_and_update();
+                    self.limit(orders);
                 }
                 () = stop.cancelled() => break,
                 () = tokio::task::yield_now(), if self.work.is_under_way() || self.resync.is_under_way() => {}
@@ -157,6 +168,7 @@ impl Guard {
         let Heard { event, read_at } = heard;
         self.metrics.heard(event.outcome, event.kind, event.count.get());
         let Some(address) = event.address else { return };
+        self.tell_login(event, *read_at);
         let source = self.mask.apply(address.into());
         let prefix = self.mask.prefix_of(source);
         // What an event in a backlog is worth was decided when it was written, not when it is read at last; that

@@ -5,20 +5,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ssh_guard_common::records::SourceRecord;
-use ssh_guard_common::source::Source;
+use ssh_guard_common::source::{Source, SourceMask};
+use ssh_guard_common::time::Ticks;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::board::KernelNote;
+use super::sessions;
+use super::sessions::book::{Book, Past};
+use super::sessions::half_open::HalfOpen;
+use crate::clock;
 use crate::config::settings::Mode;
 use crate::control::api::InterfaceStatus;
 use crate::fault::{Exit, Fault};
 use crate::interface::{Interface, Network};
-use crate::kernel::Sampler;
+use crate::kernel::{KernelClock, Sampler};
 use crate::observe::{MapOperation, Metrics};
 use crate::policy::bannable::Protected;
+use crate::session::Held;
 
 /// What is sampled, and where it is written down.
 pub(super) struct Sampling {
@@ -131,20 +137,78 @@ fn tell_changes(before: &KernelNote, now: &KernelNote) {
     }
 }
 
-/// The `limit` sources that sent most, read on a thread of its own: a large table takes tens of milliseconds.
-pub(super) async fn busiest(
-    sampler: &Arc<Mutex<Sampler>>,
-    limit: usize,
-) -> Result<Vec<(Source, SourceRecord)>, Fault> {
-    let sampler = Arc::clone(sampler);
-    let read = tokio::task::spawn_blocking(move || lock(&sampler).sources());
-    let sources =
-        read.await.map_err(|error| Fault::new(Exit::Failure, "cannot read the sources").because(error))??;
-    let mut sources: Vec<_> = sources.into_iter().collect();
-    sources.sort_unstable_by_key(|(source, record)| (Reverse(record.packets), *source));
-    sources.truncate(limit);
-    Ok(sources)
+/// What is known of a source, all in all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Tally {
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+    pub(super) opened: u32,
+    pub(super) open: u32,
+    pub(super) authenticated: u64,
+    pub(super) half_open: u64,
+    pub(super) last_seen: Ticks,
 }
+
+impl Tally {
+    fn of(record: &SourceRecord, held: Held, in_sessions: (u64, u64), past: Past, half_open: u64) -> Self {
+        Self {
+            packets: record.packets.saturating_add(in_sessions.0).saturating_add(past.packets),
+            bytes: record.bytes.saturating_add(in_sessions.1).saturating_add(past.bytes),
+            opened: record.opened,
+            open: held.open,
+            authenticated: past.authenticated,
+            half_open,
+            last_seen: record.last_seen.max(held.last_seen),
+        }
+    }
+}
+
+/// What sources are looked up in.
+#[derive(Clone)]
+pub(super) struct Sight {
+    pub(super) sampler: Arc<Mutex<Sampler>>,
+    pub(super) book: Arc<Mutex<Book>>,
+    pub(super) ports: Arc<[u16]>,
+    pub(super) mask: SourceMask,
+    pub(super) clock: KernelClock,
+}
+
+impl Sight {
+    /// The `limit` sources that sent most, read on a thread of its own: a large table takes tens of milliseconds.
+    pub(super) async fn busiest(&self, limit: usize) -> Result<Vec<(Source, Tally)>, Fault> {
+        let sight = self.clone();
+        let read = tokio::task::spawn_blocking(move || sight.look(limit));
+        read.await.map_err(|error| Fault::new(Exit::Failure, "cannot read the sources").because(error))?
+    }
+
+    fn look(&self, limit: usize) -> Result<Vec<(Source, Tally)>, Fault> {
+        let lately = self.clock.ticks_of(clock::now().minus(HALF_OPEN_FOR));
+        let half_open = HalfOpen::look(&self.ports, self.mask, lately)?;
+        // What the registrar forgets meanwhile is missing, too.
+        let book = sessions::lock(&self.book);
+        let (records, in_sessions) = {
+            let sampler = lock(&self.sampler);
+            // The sources first: what ends between the two looks is missing then, and not there twice.
+            (sampler.sources()?, sampler.in_sessions(self.mask)?)
+        };
+        let census = Arc::clone(&book.census);
+        let tally = |(source, record): (Source, SourceRecord)| {
+            let held = census.sources.get(&source).copied().unwrap_or_default();
+            let past = book.past.get(&source).copied().unwrap_or_default();
+            let in_sessions = in_sessions.get(&source).copied().unwrap_or_default();
+            let half_open = half_open.of(&source, &record);
+            (source, Tally::of(&record, held, in_sessions, past, half_open))
+        };
+        let mut sources: Vec<_> = records.into_iter().map(tally).collect();
+        drop(book);
+        sources.sort_unstable_by_key(|(source, tally)| (Reverse((tally.packets, tally.half_open)), *source));
+        sources.truncate(limit);
+        Ok(sources)
+    }
+}
+
+/// The kernel answers a SYN again for 63 s.
+const HALF_OPEN_FOR: Duration = Duration::from_secs(64);
 
 /// Nothing is half-written behind this lock, so a reader that panicked spoilt nothing.
 fn lock(sampler: &Mutex<Sampler>) -> std::sync::MutexGuard<'_, Sampler> {

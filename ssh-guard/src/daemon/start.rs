@@ -7,12 +7,14 @@ use tokio::sync::{Notify, mpsc, watch};
 use tracing::{info, warn};
 
 use super::Stage;
+use super::adopt::counters::Counters;
 use super::board::{Board, InputNote, KernelNote};
 use super::closer::Closer;
 use super::command::{Command, Counter};
 use super::guard::{Enactor, Guard, Mailbox, Maps, Resync, Work};
 use super::intake::{Heard, Intake};
 use super::sampler::Sampling;
+use super::sessions::begin::{Begun, Parts, begin};
 use super::{adopt, configured};
 use crate::allowlist::Allowlist;
 use crate::config::Settings;
@@ -44,14 +46,10 @@ pub(super) struct Stages {
 pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let network = Network::survey().await?;
     let interfaces = network.choose(&settings.guard.interfaces)?;
-    let names: Vec<String> = interfaces.iter().map(|interface| interface.name.clone()).collect();
     let lists = configured::read(&settings).await?;
     let chosen = inputs::choose(&settings).await?;
     inputs::announce(&settings, &chosen).await;
-    let input_names: Vec<String> = settings.inputs.iter().map(|input| input.name.clone()).collect();
-    let metrics = Metrics::new(&input_names, &names)
-        .map_err(|error| Fault::new(Exit::Failure, "cannot set up the metrics").because(error))?;
-    let metrics = Arc::new(metrics);
+    let metrics = measure(&settings, &interfaces)?;
 
     let pins = Pins::prepare(&settings.guard.pin_path)?;
     let earlier = Earlier::find(&pins)?;
@@ -67,7 +65,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     };
     let socket = control::listen(&settings.control.socket, &settings.control.group)?;
     let http = observe::listen(settings.listen).await?;
-    attach(&mut loaded, &interfaces, &settings, &pins)?;
+    let last_account = attach_counting(&mut loaded, &interfaces, &settings, &pins, earlier.as_ref())?;
 
     let Loaded {
         ebpf,
@@ -78,21 +76,21 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         settings: switches,
         sampler,
         clock,
+        sessions: followed,
         program_id,
         ..
     } = loaded;
     metrics.set_capacity(capacity.sources, capacity.networks);
     let (bans, bans_seen) = watch::channel(BanCounts::default());
-    let note = KernelNote {
-        interfaces: interfaces.iter().map(|one| attached(one, &settings)).collect(),
-        ..KernelNote::default()
-    };
-    let (kernel_note, kernel_seen) = watch::channel(note);
+    let (kernel_note, kernel_seen) = watch::channel(first_note(&interfaces, &settings));
     let (to_guard, events) = mpsc::channel(BATCHES);
     let (orders, commands) = mpsc::channel(COMMANDS);
     let sampler = Arc::new(Mutex::new(sampler));
     let (protected, protected_seen) = watch::channel(protected);
 
+    let from = Parts { maps: followed, clock, last_account };
+    let Begun { registrar, wires, logins, orders: sessions_seen, sight } =
+        begin(&settings, from, &sampler, &protected_seen, &metrics);
     let blocked = Arc::new(Notify::new());
     let (resync, drift) = Resync::new(clock::now());
     let heartbeat = Heartbeat::start();
@@ -109,6 +107,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         heartbeat: heartbeat.clone(),
         dry_run: settings.guard.dry_run,
         wondered: false,
+        logins,
         blocked: Arc::clone(&blocked),
         work: Work::default(),
         resync,
@@ -117,7 +116,8 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     guard.protect(protected_seen.borrow().clone());
     let (reading, input_notes) = follow(&settings, chosen, &metrics, &to_guard);
     let mut guarding = Stage::new("guard");
-    guarding.spawn(|stop| guard.run(Mailbox { commands, events, protected: protected_seen }, stop));
+    let mailbox = Mailbox { commands, events, protected: protected_seen, sessions: sessions_seen };
+    guarding.spawn(|stop| guard.run(mailbox, stop));
     let mut answering = Stage::new("control and metrics");
     let sampling = Sampling {
         sampler: Arc::clone(&sampler),
@@ -129,6 +129,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         protected,
     };
     answering.spawn(|stop| sampling.run(stop));
+    answering.spawn(|stop| registrar.run(wires, stop));
     close_sockets(&settings, blocked, &orders, &metrics, &mut answering);
     let board = Board {
         started: clock::now(),
@@ -138,12 +139,42 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         kernel: kernel_seen,
         capacity,
         sockets_closed: metrics.sockets_closed(),
+        book: Arc::clone(&sight.book),
         drift,
     };
-    let counter = Arc::new(Counter { board, sampler, guard: orders, mask: settings.guard.mask() });
+    let counter = Arc::new(Counter { board, sight, guard: orders });
     answering.spawn(|stop| socket.answer(counter, stop));
     answering.spawn(|stop| observe::answer(http, metrics, heartbeat, stop));
     Ok(Stages { inputs: reading, guard: guarding, answering, _loaded: (ebpf, pins) })
+}
+
+/// Sets up the metrics.
+fn measure(settings: &Settings, interfaces: &[Interface]) -> Result<Arc<Metrics>, Fault> {
+    let names: Vec<String> = interfaces.iter().map(|interface| interface.name.clone()).collect();
+    let inputs: Vec<String> = settings.inputs.iter().map(|input| input.name.clone()).collect();
+    let metrics = Metrics::new(&inputs, &names)
+        .map_err(|error| Fault::new(Exit::Failure, "cannot set up the metrics").because(error))?;
+    Ok(Arc::new(metrics))
+}
+
+/// What the kernel says right after the start.
+fn first_note(interfaces: &[Interface], settings: &Settings) -> KernelNote {
+    let interfaces = interfaces.iter().map(|one| attached(one, settings)).collect();
+    KernelNote { interfaces, ..KernelNote::default() }
+}
+
+/// Attaches as [`attach`] does, and takes over what was counted until then; returns the greatest number that an account has.
+fn attach_counting(
+    loaded: &mut Loaded,
+    interfaces: &[Interface],
+    settings: &Settings,
+    pins: &Pins,
+    earlier: Option<&Earlier>,
+) -> Result<u32, Fault> {
+    let (ports, mask) = (settings.guard.port_numbers(), settings.guard.mask());
+    let counters = Counters::take_over(pins, earlier, loaded, &ports, mask);
+    attach(loaded, interfaces, settings, pins)?;
+    Ok(counters.finish(loaded, &ports))
 }
 
 /// Has the sockets closed of whoever is dropped, first of all those who are from the start on.
@@ -157,7 +188,7 @@ fn close_sockets(
     if settings.guard.dry_run {
         return;
     }
-    let ports = settings.guard.ports.as_slice().iter().map(|port| port.get()).collect();
+    let ports = settings.guard.port_numbers().into();
     let closer = Closer { ports, blocked, guard: guard.clone(), closed: metrics.sockets_closed() };
     closer.blocked.notify_one();
     stage.spawn(|stop| closer.run(stop));
@@ -200,8 +231,6 @@ const BATCHES: usize = 64;
 const COMMANDS: usize = 64;
 /// Networks that the allowlist holds, those that are added while the daemon runs included.
 const ALLOWLIST_CAPACITY: u32 = 1 << 20;
-/// Sessions that are followed at once.
-const SESSIONS_CAPACITY: u32 = 131_072;
 /// Sources that can be known-good at once.
 const KNOWN_GOOD_CAPACITY: u32 = 1 << 16;
 
@@ -209,7 +238,7 @@ const KNOWN_GOOD_CAPACITY: u32 = 1 << 16;
 pub(crate) fn programs(settings: &Settings) -> Programs {
     let blocklist = settings.limits.blocklist.get();
     Programs {
-        ports: settings.guard.ports.as_slice().iter().map(|port| port.get()).collect(),
+        ports: settings.guard.port_numbers(),
         mask: settings.guard.mask(),
         dry_run: settings.guard.dry_run,
         new_sessions_per_minute: settings.limits.new_sessions_per_minute,
@@ -219,7 +248,7 @@ pub(crate) fn programs(settings: &Settings) -> Programs {
             allowlist: ALLOWLIST_CAPACITY,
             known_good: KNOWN_GOOD_CAPACITY,
             sources: settings.limits.sources.get(),
-            sessions: SESSIONS_CAPACITY,
+            sessions: settings.limits.sessions.get(),
         },
     }
 }
@@ -296,6 +325,7 @@ fn attach_each(
     let (earlier, fresh): (Vec<_>, Vec<_>) = interfaces.iter().partition(pinned);
     for interface in fresh.into_iter().chain(earlier) {
         let name = interface.name.as_str();
+        loaded.attach_witness(interface, pins)?;
         match loaded.attach(interface, mode, pins)? {
             Attachment::New => {
                 new.push(interface.index);

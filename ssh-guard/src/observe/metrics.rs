@@ -12,6 +12,7 @@ use ssh_guard_common::verdict::Verdict;
 
 use crate::ban::Reason;
 use crate::event::{Kind, Outcome};
+use crate::session::{Stage, Totals};
 
 type CounterVec = GenericCounterVec<AtomicU64>;
 type Counter = GenericCounter<AtomicU64>;
@@ -28,6 +29,10 @@ pub struct Metrics {
     map_errors: CounterVec,
     evictions: Counter,
     sockets_closed: Counter,
+    logins_lost: Counter,
+    sessions: IntGaugeVec,
+    witness_blind: IntGauge,
+    flood_mode: IntGauge,
     event_to_block: Histogram,
     bans_active: IntGaugeVec,
     attached: IntGaugeVec,
@@ -81,6 +86,18 @@ pub enum MapOperation {
     Disallow,
     /// To read what was counted.
     Read,
+    /// To read the sessions.
+    ReadSessions,
+    /// To forget a session, or what was said of it.
+    Forget,
+    /// To mark a session as authenticated.
+    Mark,
+    /// To say that a source holds as many sessions as it may.
+    Crowd,
+    /// To say that it does not any more.
+    Uncrowd,
+    /// To write the program's settings.
+    Set,
 }
 
 /// What is set, not counted.
@@ -124,7 +141,7 @@ impl Unbanned {
 }
 
 impl MapOperation {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 13] = [
         Self::Block,
         Self::Unblock,
         Self::BlockNetwork,
@@ -132,6 +149,12 @@ impl MapOperation {
         Self::Allow,
         Self::Disallow,
         Self::Read,
+        Self::ReadSessions,
+        Self::Forget,
+        Self::Mark,
+        Self::Crowd,
+        Self::Uncrowd,
+        Self::Set,
     ];
 
     /// The map and the operation.
@@ -144,6 +167,12 @@ impl MapOperation {
             Self::Allow => ["allowlist", "insert"],
             Self::Disallow => ["allowlist", "remove"],
             Self::Read => ["counters", "read"],
+            Self::ReadSessions => ["sessions", "read"],
+            Self::Forget => ["sessions", "remove"],
+            Self::Mark => ["authenticated", "insert"],
+            Self::Crowd => ["crowded", "insert"],
+            Self::Uncrowd => ["crowded", "remove"],
+            Self::Set => ["settings", "insert"],
         }
     }
 }
@@ -178,6 +207,14 @@ impl Metrics {
         let evictions = counters("blocklist_evictions_total", "Bans that made room for another one", none)?;
         let sockets_closed =
             counters("sockets_closed_total", "Sockets of banned sources that were closed", none)?;
+        let logins_lost = counters(
+            "logins_lost_total",
+            "Logins for which no session was looked for, as too many came at once",
+            none,
+        )?;
+        let witness_blind =
+            gauges("witness_blind", "1 if logins succeed and no server is seen to answer", none)?;
+        let flood_mode = gauges("flood_mode", "1 while new sessions are limited for all", none)?;
         let blocklist_entries = gauges("blocklist_entries", "Sources in the blocklist", none)?;
         let blocklist_capacity = gauges("blocklist_capacity", "Sources the blocklist has room for", none)?;
         let blocklist_drift = gauges(
@@ -205,6 +242,10 @@ impl Metrics {
             map_errors: counters("map_errors_total", "What the kernel refused to do", &["map", "operation"])?,
             evictions: evictions.with_label_values(none),
             sockets_closed: sockets_closed.with_label_values(none),
+            logins_lost: logins_lost.with_label_values(none),
+            sessions: gauges("sessions", "Sessions that are followed", &["stage"])?,
+            witness_blind: witness_blind.with_label_values(none),
+            flood_mode: flood_mode.with_label_values(none),
             event_to_block,
             bans_active: gauges(
                 "bans_active",
@@ -251,6 +292,7 @@ impl Metrics {
             self.map_errors.with_label_values(&refused.labels());
         }
         self.set(Gauges::default());
+        self.set_sessions(Totals::default());
     }
 
     /// Counts an auth event.
@@ -268,6 +310,34 @@ impl Metrics {
     #[must_use]
     pub fn sockets_closed(&self) -> Counter {
         self.sockets_closed.clone()
+    }
+
+    /// The counter of logins that no session was looked for, to be kept by who loses them.
+    #[must_use]
+    pub fn logins_lost(&self) -> Counter {
+        self.logins_lost.clone()
+    }
+
+    /// Notes how many sessions there are.
+    pub fn set_sessions(&self, totals: Totals) {
+        for stage in Stage::ALL {
+            let count = match stage {
+                Stage::Open => totals.open,
+                Stage::Authenticated => totals.authenticated,
+                Stage::Closed => totals.closed,
+            };
+            self.sessions.with_label_values(&[stage.as_str()]).set(saturated(count));
+        }
+    }
+
+    /// Notes whether the witness is blind.
+    pub fn set_witness_blind(&self, blind: bool) {
+        self.witness_blind.set(i64::from(blind));
+    }
+
+    /// Notes whether flood mode is on.
+    pub fn set_flood_mode(&self, on: bool) {
+        self.flood_mode.set(i64::from(on));
     }
 
     /// Counts so many bans.
@@ -384,6 +454,11 @@ mod tests {
             "ssh_guard_event_to_block_seconds_count 0",
             "ssh_guard_blocklist_evictions_total 0",
             "ssh_guard_sockets_closed_total 0",
+            "ssh_guard_logins_lost_total 0",
+            "ssh_guard_sessions{stage=\"authenticated\"} 0",
+            "ssh_guard_witness_blind 0",
+            "ssh_guard_flood_mode 0",
+            "ssh_guard_map_errors_total{map=\"crowded\",operation=\"insert\"} 0",
             "ssh_guard_blocklist_drift 0",
             "ssh_guard_attached{interface=\"eth0\"} 0",
             "ssh_guard_build_info{version=\"0.1.0\"} 1",

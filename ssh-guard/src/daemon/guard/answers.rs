@@ -1,6 +1,6 @@
 //! What the guard tells about what it knows.
 
-use ssh_guard_common::records::{Block, SourceRecord};
+use ssh_guard_common::records::Block;
 use ssh_guard_common::source::Source;
 use ssh_guard_common::time::is_over;
 
@@ -10,6 +10,7 @@ use crate::allowlist::Covered;
 use crate::ban::{Ban, Reason};
 use crate::clock;
 use crate::control::api::{BanEntry, Bans, SourceEntry, Sources};
+use crate::daemon::sampler::Tally;
 use crate::lists::{Entry, List};
 use crate::moment::Moment;
 use crate::network::Network;
@@ -84,16 +85,19 @@ impl Guard {
     }
 
     /// The sources with what is known of them beside what the program counted.
-    pub(super) fn tell_sources(&self, sources: Vec<(Source, SourceRecord)>) -> Sources {
+    pub(super) fn tell_sources(&self, sources: Vec<(Source, Tally)>) -> Sources {
         let now = clock::now();
-        let tell = |(source, record): (Source, SourceRecord)| {
+        let tell = |(source, tally): (Source, Tally)| {
             let network = Network::new(source, self.mask.prefix_of(source));
             SourceEntry {
                 source: plain(network),
-                packets: record.packets,
-                bytes: record.bytes,
-                sessions_opened: None,
-                last_seen: clock::wall(self.maps.clock.moment_of(record.last_seen)),
+                packets: tally.packets,
+                bytes: tally.bytes,
+                sessions_opened: u64::from(tally.opened),
+                sessions_open: u64::from(tally.open),
+                sessions_authenticated: tally.authenticated,
+                half_open: tally.half_open,
+                last_seen: clock::wall(self.maps.clock.moment_of(tally.last_seen)),
                 score: self.policy.score(source, now),
                 banned: self.is_blocked(network, now),
                 allowed: self.allowlist.covers(source, network.prefix()) == Covered::Whole,

@@ -285,7 +285,7 @@ struct Holder {
 }
 
 /// As people write it: an address, or a network.
-pub(super) fn plain(network: Network) -> String {
+pub(in crate::daemon) fn plain(network: Network) -> String {
     let whole = if network.is_v4() { 32 } else { 128 };
     if network.prefix() == whole { network.first().to_string() } else { network.to_string() }
 }

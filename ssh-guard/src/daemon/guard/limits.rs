@@ -1,0 +1,58 @@
+//! What the guard and the registrar of sessions have to do with each other: logins go one way, limits come back.
+
+use prometheus::IntCounter;
+use ssh_guard_common::records::Settings;
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use super::Guard;
+use crate::daemon::sessions::Orders;
+use crate::event::{AuthEvent, Outcome};
+use crate::moment::Moment;
+use crate::observe::MapOperation;
+use crate::session::successes::Success;
+
+/// Where successful logins are told.
+pub(in crate::daemon) struct Logins {
+    pub(in crate::daemon) registrar: mpsc::Sender<Success>,
+    /// Those that found no room: the guard waits for nobody.
+    pub(in crate::daemon) lost: IntCounter,
+}
+
+impl Guard {
+    /// Has the session of a success marked as authenticated.
+    pub(super) fn tell_login(&self, event: &AuthEvent, read_at: Moment) {
+        let AuthEvent { outcome: Outcome::Success, address: Some(address), port: Some(port), user, .. } =
+            event
+        else {
+            return;
+        };
+        let success = Success {
+            client: (*address).into(),
+            port: *port,
+            account: user.clone(),
+            at: self.maps.clock.ticks_of(read_at),
+        };
+        if self.logins.registrar.try_send(success).is_err() {
+            self.logins.lost.inc();
+        }
+    }
+
+    /// Has the programs enforce what follows from the sessions as they are now.
+    pub(super) fn limit(&mut self, orders: Orders) {
+        let Orders { flood, crowded, unproven } = orders;
+        let settings = &mut self.maps.settings;
+        let written = settings
+            .put_to_use(Settings::CROWDED, crowded)
+            .and_then(|()| settings.put_to_use(Settings::UNPROVEN, unproven))
+            .and_then(|()| {
+                let (budget, unauthenticated) =
+                    flood.map_or((None, 0), |(budget, held)| (Some(budget), held));
+                settings.limit_flood(budget, unauthenticated)
+            });
+        if let Err(fault) = written {
+            self.metrics.refused(MapOperation::Set);
+            warn!(error = fault.told(), "limits of sessions are not as they should be");
+        }
+    }
+}

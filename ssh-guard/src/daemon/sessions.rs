@@ -1,0 +1,336 @@
+//! Keeps the sessions: every second it takes a census of them, says which are authenticated and who may open no more,
+//! forgets those that are over, and tells the guard what the programs are to enforce. It is the only writer of these maps
+//! in user space.
+//!
+//! The work is done on a thread of its own: a hundred thousand sessions take tens of milliseconds.
+
+pub(super) mod begin;
+pub(super) mod book;
+pub(super) mod half_open;
+mod sockets;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ssh_guard_common::records::{Authenticated, SessionKey, SessionRecord};
+use ssh_guard_common::source::Source;
+use ssh_guard_common::time::Ticks;
+use ssh_guard_common::verdict::Verdict;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::clock;
+use crate::config::settings::LimitSettings;
+use crate::fault::Fault;
+use crate::kernel::{self, KernelClock, Sampler};
+use crate::observe::{MapOperation, Metrics};
+use crate::session::blindness::{Blindness, Change, Seen};
+use crate::session::flood::Flood;
+use crate::session::successes::{Success, Successes};
+use crate::session::{Census, Evidence, Rules};
+pub(super) use book::Book;
+use sockets::Looked;
+pub(super) use sockets::SocketWatch;
+
+/// What the programs are to enforce, as the sessions are now.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Orders {
+    /// How many unauthenticated sessions sources that are not known-good may hold together, and how many they hold;
+    /// nothing outside flood mode.
+    pub(super) flood: Option<(u32, u32)>,
+    /// Whether any source holds as many as it may.
+    pub(super) crowded: bool,
+    /// Whether sessions are counted from the client's first payload.
+    pub(super) unproven: bool,
+}
+
+/// Who is known-good.
+pub(super) type IsKnownGood = Box<dyn Fn(Source) -> bool + Send>;
+
+/// All state of the registrar.
+pub(super) struct Registrar {
+    maps: kernel::Sessions,
+    clock: KernelClock,
+    rules: Rules,
+    is_known_good: IsKnownGood,
+    successes: Successes,
+    blindness: Blindness,
+    flood: Flood,
+    sockets: SocketWatch,
+    /// What stands in the kernel of who is crowded.
+    crowded: HashMap<Source, u32>,
+    /// It was said that the kernel refused to write.
+    complained: bool,
+    begun: bool,
+    sampler: Arc<Mutex<Sampler>>,
+    metrics: Arc<Metrics>,
+    book: Arc<Mutex<Book>>,
+}
+
+/// What a registrar is made from.
+pub(super) struct Beginning {
+    pub(super) maps: kernel::Sessions,
+    pub(super) clock: KernelClock,
+    pub(super) is_known_good: IsKnownGood,
+    pub(super) sockets: SocketWatch,
+    pub(super) sampler: Arc<Mutex<Sampler>>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) book: Arc<Mutex<Book>>,
+}
+
+/// What comes in to the registrar, and goes out.
+pub(super) struct Wires {
+    pub(super) successes: mpsc::Receiver<Success>,
+    pub(super) orders: watch::Sender<Orders>,
+}
+
+impl Registrar {
+    pub(super) fn new(
+        limits: &LimitSettings,
+        mask: ssh_guard_common::source::SourceMask,
+        from: Beginning,
+    ) -> Self {
+        let Beginning { maps, clock, is_known_good, sockets, sampler, metrics, book } = from;
+        let ticks = |time| clock.ticks_in(time);
+        let rules = Rules {
+            mask,
+            most_open: limits.open_sessions,
+            closing: ticks(CLOSING),
+            kept: ticks(KEPT),
+            silent: ticks(SILENT),
+        };
+        Self {
+            maps,
+            rules,
+            is_known_good,
+            successes: Successes::new(SUCCESSES, ticks(SLACK)),
+            blindness: Blindness::new(ticks(BLIND)),
+            flood: Flood::new(limits.unauthenticated_sessions),
+            sockets,
+            clock,
+            crowded: HashMap::new(),
+            complained: false,
+            begun: false,
+            sampler,
+            metrics,
+            book,
+        }
+    }
+
+    /// Works until `stop` is cancelled.
+    pub(super) async fn run(mut self, mut wires: Wires, stop: CancellationToken) {
+        let mut every_second = interval(Duration::from_secs(1));
+        every_second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reported = false;
+        loop {
+            tokio::select! {
+                _ = every_second.tick() => {}
+                () = stop.cancelled() => return,
+            }
+            let mut heard = Vec::new();
+            while let Ok(success) = wires.successes.try_recv() {
+                heard.push(success);
+            }
+            let work = move || {
+                let done = self.round(heard);
+                (self, done)
+            };
+            let Ok((registrar, done)) = tokio::task::spawn_blocking(work).await else { return };
+            self = registrar;
+            let orders = match done {
+                Ok(orders) => {
+                    reported = false;
+                    orders
+                }
+                // Nobody is limited by what nobody counts.
+                Err(fault) => {
+                    if !reported {
+                        warn!(error = fault.told(), "sessions are not counted; no limit of theirs holds");
+                    }
+                    reported = true;
+                    self.metrics.refused(MapOperation::ReadSessions);
+                    Orders::default()
+                }
+            };
+            wires.orders.send_if_modified(|before| std::mem::replace(before, orders) != orders);
+        }
+    }
+
+    /// Looks at everything once, and does what follows from it.
+    fn round(&mut self, heard: Vec<Success>) -> Result<Orders, Fault> {
+        self.clock.wake(clock::asleep());
+        let records = self.maps.all()?;
+        let mut marks: HashMap<SessionKey, Authenticated> = self.maps.marks()?.into_iter().collect();
+        let now = self.clock.ticks_of(clock::now());
+        if !std::mem::replace(&mut self.begun, true) {
+            self.recall(&records, &marks);
+        }
+        let successes = heard.len();
+        for success in heard {
+            self.successes.add(success);
+        }
+        self.mark(&records, &mut marks, now);
+        let Looked { without_socket, gone } = self.sockets.look(&records, now, &self.rules);
+        let evidence =
+            Evidence { records: &records, marks: &marks, without_socket: &without_socket, gone: &gone, now };
+        let census = Census::take(evidence, &self.rules, &self.is_known_good);
+        let flooded = self.flood.observe(census.unauthenticated);
+        let crowded = census.crowded(&self.rules, flooded, &self.is_known_good);
+        self.write_crowded(crowded);
+        self.forget(&census);
+        self.watch_the_witness(&records, successes, now)?;
+        let unproven = self.blindness.is_blind();
+        self.metrics.set_sessions(census.totals);
+        self.metrics.set_flood_mode(flooded);
+        self.metrics.set_witness_blind(unproven);
+        let orders = Orders {
+            flood: flooded.then(|| (self.flood.budget(), census.unauthenticated)),
+            crowded: !self.crowded.is_empty(),
+            unproven,
+        };
+        let mut book = lock(&self.book);
+        if book.flood_mode != flooded {
+            tell_flood(flooded, census.unauthenticated, self.flood.budget());
+        }
+        (book.flood_mode, book.witness_blind) = (flooded, unproven);
+        book.census = Arc::new(census);
+        Ok(orders)
+    }
+
+    /// Counts the logins that an earlier daemon has marked.
+    fn recall(&self, records: &[(SessionKey, SessionRecord)], marks: &HashMap<SessionKey, Authenticated>) {
+        let mut book = lock(&self.book);
+        for (key, record) in records {
+            if marks.get(key).is_some_and(|mark| mark.session == record.first_seen) {
+                book.past.touch(&self.rules.mask.apply(key.client)).authenticated += 1;
+            }
+        }
+    }
+
+    /// Marks the sessions that the log says are authenticated.
+    fn mark(
+        &mut self,
+        records: &[(SessionKey, SessionRecord)],
+        marks: &mut HashMap<SessionKey, Authenticated>,
+        now: Ticks,
+    ) {
+        let lost = self.successes.lost();
+        for found in self.successes.settle(records, marks, now) {
+            let mut book = lock(&self.book);
+            let account = found.account.as_deref().map_or(0, |name| book.accounts.number(name));
+            let mark = Authenticated { account, session: found.first_seen };
+            book.past.touch(&self.rules.mask.apply(found.key.client)).authenticated += 1;
+            drop(book);
+            marks.insert(found.key, mark);
+            let written = self.maps.mark(found.key, mark);
+            self.note(written, MapOperation::Mark);
+        }
+        self.metrics.logins_lost().inc_by(self.successes.lost() - lost);
+    }
+
+    /// Says in the kernel who may open no more, as far as that has changed.
+    fn write_crowded(&mut self, crowded: HashMap<Source, u32>) {
+        let before = std::mem::take(&mut self.crowded);
+        for source in before.keys().filter(|source| !crowded.contains_key(source)) {
+            let written = self.maps.crowd(*source, 0);
+            if !self.note(written, MapOperation::Uncrowd) {
+                self.crowded.insert(*source, before[source]);
+            }
+        }
+        for (source, bits) in crowded {
+            let is_written = before.get(&source) == Some(&bits) || {
+                let written = self.maps.crowd(source, bits);
+                self.note(written, MapOperation::Crowd)
+            };
+            if is_written {
+                self.crowded.insert(source, bits);
+            }
+        }
+    }
+
+    /// Forgets what is over, but for what was sent in it.
+    fn forget(&mut self, census: &Census) {
+        for session in &census.over {
+            let written = self.maps.forget(&session.key);
+            // What was counted in a session moves to its source's record when the server ends it.
+            if self.note(written, MapOperation::Forget) && session.record.ended == 0 {
+                let mut book = lock(&self.book);
+                let past = book.past.touch(&self.rules.mask.apply(session.key.client));
+                past.packets = past.packets.saturating_add(session.record.packets);
+                past.bytes = past.bytes.saturating_add(session.record.bytes);
+            }
+        }
+        for key in &census.stale_marks {
+            let written = self.maps.unmark(key);
+            self.note(written, MapOperation::Forget);
+        }
+    }
+
+    fn watch_the_witness(
+        &mut self,
+        records: &[(SessionKey, SessionRecord)],
+        successes: usize,
+        now: Ticks,
+    ) -> Result<(), Fault> {
+        let answered = records.iter().map(|(_, record)| record.answered).max().unwrap_or(0);
+        let verdicts = self.sampler.lock().unwrap_or_else(PoisonError::into_inner).verdicts()?;
+        let packets = [Verdict::Passed, Verdict::Allowed].map(|verdict| verdicts[verdict as usize].packets);
+        let seen = Seen { now, answered, successes, packets: packets.iter().sum() };
+        match self.blindness.observe(seen) {
+            Some(Change::Begins) => warn!(
+                hint = "where answers leave by another interface than packets come in, or this one only mirrors a port, \
+                        guard the one that sshd answers by as well ('guard.interfaces')",
+                "logins succeed, and no server is seen to answer: sessions are unproven, and their limits do not hold"
+            ),
+            Some(Change::Ends) => info!("a server is seen to answer: sessions are proven again"),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Counts what the kernel refused, and says it once; says whether it was done.
+    fn note(&mut self, written: Result<(), Fault>, operation: MapOperation) -> bool {
+        let Err(fault) = written else { return true };
+        self.metrics.refused(operation);
+        if std::mem::replace(&mut self.complained, true) {
+            debug!(error = fault.told(), ?operation, "the kernel refuses to keep what is known of sessions");
+        } else {
+            warn!(error = fault.told(), ?operation, "the kernel refuses to keep what is known of sessions");
+        }
+        false
+    }
+}
+
+fn tell_flood(flooded: bool, unauthenticated: u32, budget: u32) {
+    if flooded {
+        warn!(
+            unauthenticated,
+            budget,
+            hint = "'limits.unauthenticated-sessions' sets the budget",
+            "flood mode: too many sessions are open in which nobody has logged in; new ones are limited"
+        );
+    } else {
+        info!(unauthenticated, budget, "flood mode is over");
+    }
+}
+
+/// Nothing is half-written behind this lock.
+pub(super) fn lock(book: &Mutex<Book>) -> std::sync::MutexGuard<'_, Book> {
+    book.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A server answers a FIN or RST that is forged within this time, if the client says anything at all.
+const CLOSING: Duration = Duration::from_mins(1);
+/// The kernel sends again what was not acknowledged, up to so long after the last time (`TCP_RTO_MAX`, 120 s), and a bit.
+const KEPT: Duration = Duration::from_secs(130);
+/// Longer than most keep-alives.
+const SILENT: Duration = Duration::from_mins(1);
+/// How far a line may be off its session.
+const SLACK: Duration = Duration::from_secs(10);
+/// How long no server answers while logins succeed before it is believed.
+const BLIND: Duration = Duration::from_mins(1);
+/// Logins that may wait for their sessions.
+const SUCCESSES: usize = 4096;

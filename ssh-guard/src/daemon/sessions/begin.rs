@@ -1,0 +1,71 @@
+//! Begins to keep the sessions.
+
+use std::sync::{Arc, Mutex};
+
+use ssh_guard_common::source::SourceMask;
+use tokio::sync::{mpsc, watch};
+
+use super::{Beginning, Book, Orders, Registrar, SocketWatch, Wires};
+use crate::config::Settings;
+use crate::daemon::guard::Logins;
+use crate::daemon::sampler::Sight;
+use crate::kernel::{self, KernelClock, Sampler};
+use crate::observe::Metrics;
+use crate::policy::bannable::Protected;
+
+/// A registrar that is ready to run, and what others have to do with it.
+pub(in crate::daemon) struct Begun {
+    pub(in crate::daemon) registrar: Registrar,
+    pub(in crate::daemon) wires: Wires,
+    /// For the guard to tell logins.
+    pub(in crate::daemon) logins: Logins,
+    /// For the guard to hear what is to be enforced.
+    pub(in crate::daemon) orders: watch::Receiver<Orders>,
+    /// For those who ask.
+    pub(in crate::daemon) sight: Sight,
+}
+
+/// What the kernel has for it.
+pub(in crate::daemon) struct Parts {
+    pub(in crate::daemon) maps: kernel::Sessions,
+    pub(in crate::daemon) clock: KernelClock,
+    /// The greatest number that an account has already.
+    pub(in crate::daemon) last_account: u32,
+}
+
+/// Prepares it.
+pub(in crate::daemon) fn begin(
+    settings: &Settings,
+    from: Parts,
+    sampler: &Arc<Mutex<Sampler>>,
+    protected: &watch::Receiver<Protected>,
+    metrics: &Arc<Metrics>,
+) -> Begun {
+    let Parts { maps, clock, last_account } = from;
+    let mask: SourceMask = settings.guard.mask();
+    let ports: Arc<[u16]> = settings.guard.port_numbers().into();
+    let book = Book::new(settings.limits.sources.get() as usize, last_account);
+    let book = Arc::new(Mutex::new(book));
+    let (registrar, successes) = mpsc::channel(LOGINS);
+    let (to_guard, orders) = watch::channel(Orders::default());
+    let from = Beginning {
+        maps,
+        clock,
+        // No rule makes a source known-good yet.
+        is_known_good: Box::new(|_| false),
+        sockets: SocketWatch::new(Arc::clone(&ports), protected.clone()),
+        sampler: Arc::clone(sampler),
+        metrics: Arc::clone(metrics),
+        book: Arc::clone(&book),
+    };
+    Begun {
+        registrar: Registrar::new(&settings.limits, mask, from),
+        wires: Wires { successes, orders: to_guard },
+        logins: Logins { registrar, lost: metrics.logins_lost() },
+        orders,
+        sight: Sight { sampler: Arc::clone(sampler), book, ports, mask, clock },
+    }
+}
+
+/// Logins that may come in a second.
+const LOGINS: usize = 4096;
