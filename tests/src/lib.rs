@@ -11,8 +11,10 @@
 )]
 
 pub mod bpffs;
+pub mod capture;
 pub mod client;
 pub mod daemon;
+pub mod guarded;
 pub mod http;
 pub mod journald;
 pub mod lab;

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what helps a test panics where the test has failed")]
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
@@ -209,22 +209,26 @@ fn sources_and_status_tell_what_was_counted() {
     let listener = lab.server().within(|| std::net::TcpListener::bind("[::]:22")).unwrap();
     let daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     for _ in 0..5 {
-        assert_eq!(lab.client("203.0.113.9").connect(22, PATIENCE), Connect::Open, "it says nothing");
+        let silent = lab.client("203.0.113.9").open(22, PATIENCE).unwrap();
+        drop((silent, listener.accept().unwrap()));
     }
-    let speak =
-        |address: &str| lab.client(address).open(22, PATIENCE).unwrap().write_all(b"SSH-2.0-x\r\n").unwrap();
+    let speak = |address: &str| {
+        let mut client = lab.client(address).open(22, PATIENCE).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        server.write_all(b"SSH-2.0-y\r\n").unwrap();
+        client.read_exact(&mut [0; 11]).unwrap();
+        client.write_all(b"SSH-2.0-x\r\n").unwrap();
+        server.read_exact(&mut [0; 11]).unwrap();
+    };
     for _ in 0..5 {
         speak("203.0.113.7");
     }
     speak("2001:db8:7::7");
     let sources = || daemon.json(&["sources"])["sources"].as_array().unwrap().clone();
-    eventually(PATIENCE, "each that spoke is counted", || sources().len() >= 2);
+    eventually(PATIENCE, "each that was spoken to is counted", || sources().len() >= 2);
     let sources = sources();
     assert_eq!(sources.len(), 2, "{sources:?}");
-    assert_eq!(
-        (&sources[0]["source"], &sources[0]["sessions_opened"]),
-        (&"203.0.113.7".into(), &Value::Null)
-    );
+    assert_eq!((&sources[0]["source"], &sources[0]["sessions_opened"]), (&"203.0.113.7".into(), &5.into()));
     assert!(sources[0]["packets"].as_u64().unwrap() >= 5, "{sources:?}");
     assert!(sources[0]["bytes"].as_u64().unwrap() >= 5 * 54, "{sources:?}");
     assert_eq!((&sources[0]["banned"], &sources[0]["allowed"]), (&false.into(), &false.into()));

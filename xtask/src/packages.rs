@@ -38,6 +38,7 @@ pub const LINKER: &[Package] = &[
 
 /// What the tests start.
 pub const TESTS: &[Package] = &[
+    Package { name: "hydra", brings: "hydra", reason: "guesses passwords, in tests" },
     Package { name: "iproute2", brings: "ip", reason: "lays out the tests' networks" },
     Package { name: "openssh-client", brings: "ssh", reason: "logs in, in tests against a real server" },
     Package {
@@ -51,6 +52,7 @@ pub const TESTS: &[Package] = &[
         reason: "has promtool, which checks the metrics; Debian also starts a server on port 9090",
     },
     Package { name: "sshpass", brings: "sshpass", reason: "types wrong passwords in tests" },
+    Package { name: "tcpdump", brings: "tcpdump", reason: "counts packets, which tests compare" },
 ];
 
 /// What the benchmark sets the guard beside, and lays its networks out with.
