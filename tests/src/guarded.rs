@@ -128,13 +128,17 @@ impl<'lab> Guarded<'lab> {
         drop(self.greeted(address));
         self.wait_for(source, "sessions_opened", 1);
         self.wait_for(source, "sessions_open", 0);
-        let mut last = self.sent(source);
-        // The last acknowledgement may be on its way.
-        eventually(PATIENCE, "it is silent", || {
-            let before = std::mem::replace(&mut last, self.sent(source));
-            self.sockets(address, "all") == self.sockets(address, "time-wait") && before == last
+        // The last acknowledgement may be on its way, and what is told may be a second old.
+        let uptime = || self.daemon.json(&["status"])["uptime"].as_u64().expect("the daemon tells its age");
+        let mut last = (self.sent(source), uptime());
+        eventually(PATIENCE, "it is silent for two seconds", || {
+            let now = self.sent(source);
+            if now != last.0 {
+                last = (now, uptime());
+            }
+            self.sockets(address, "all") == self.sockets(address, "time-wait") && uptime() > last.1 + 2
         });
-        last
+        last.0
     }
 
     /// Packets and bytes that a source has sent.
