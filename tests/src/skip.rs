@@ -62,13 +62,20 @@ macro_rules! needs {
 /// With `CI=true`, if anything is missing.
 #[must_use]
 pub fn all_met(needs: &[Need]) -> bool {
-    let Some(missing) = needs.iter().find(|need| !need.is_met()) else { return true };
+    let missing = needs.iter().find(|need| !need.is_met());
+    missing.inspect(|missing| skipped(missing)).is_none()
+}
+
+/// Says that the test that runs ends here, and why; for what only the test itself can find out.
+///
+/// # Panics
+/// With `CI=true`.
+pub fn skipped(why: &dyn fmt::Display) {
     let thread = std::thread::current();
-    let line = format!("SKIPPED {}: {missing}", thread.name().unwrap_or("?"));
+    let line = format!("SKIPPED {}: {why}", thread.name().unwrap_or("?"));
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{line}");
     // Not `eprintln!`: what that writes is shown for failed tests only.
     writeln!(std::io::stderr(), "{line}").expect("standard error takes a line");
-    false
 }
 
 /// Finds a program in `PATH`, or where system programs are kept that an ordinary `PATH` leaves out.

@@ -2,8 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a test waits for what takes milliseconds on an idle machine, and seconds on a busy one.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test waits for what takes milliseconds on an idle machine, and seconds on a busy one. Tests that are built for
+/// an imitated machine, which is slower by far, have `SSH_GUARD_TEST_PATIENCE` set to their seconds.
+pub const PATIENCE: Duration = Duration::from_secs(match option_env!("SSH_GUARD_TEST_PATIENCE") {
+    Some(seconds) => match u64::from_str_radix(seconds, 10) {
+        Ok(seconds) => seconds,
+        Err(_) => panic!("SSH_GUARD_TEST_PATIENCE is no number of seconds"),
+    },
+    None => 20,
+});
 
 const PAUSE: Duration = Duration::from_millis(10);
 

@@ -10,7 +10,7 @@ use ssh_guard_common::verdict::Verdict;
 use ssh_guard_tests::needs;
 use ssh_guard_tests::packet::{self, Extension, Packet};
 use ssh_guard_tests::programs::{Action, Programs, Which, source_of};
-use ssh_guard_tests::skip::Need;
+use ssh_guard_tests::skip::{Need, skipped};
 use ssh_guard_tests::wait::{PATIENCE, eventually};
 
 #[expect(clippy::inline_always, reason = "it is made for the kernel")]
@@ -331,8 +331,7 @@ fn a_frame_of_several_buffers_is_judged_and_counted_whole() {
     needs!(Need::Root, Need::Bpf);
     let mut programs = blocking();
     if programs.loaded.program_name() != PROGRAM_FRAGS {
-        eprintln!("SKIPPED: this kernel has no packets of several buffers");
-        return;
+        return skipped(&"this kernel has no XDP for packets of several buffers");
     }
     for (source, expected, verdict) in [(BAD_V4, Drop, Blocked), (GOOD_V6, Pass, Passed)] {
         let frame = syn(source).ack().payload(&[b'x'; 8900]).to_bytes();

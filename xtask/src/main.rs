@@ -17,6 +17,7 @@ mod run;
 mod setup;
 mod test;
 mod toolchain;
+mod vm;
 
 /// What a developer of ssh-guard does: set up, build, run, test, lint
 #[derive(Parser)]
@@ -43,6 +44,14 @@ enum Verb {
     /// Set up, install what the tests start, and run every test
     Test {
         /// Arguments of 'cargo test', after '--'
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Set up, and run tests on Debian's kernels in imitated machines
+    Vm {
+        /// 5.10, 6.1, 6.12, backports; all of them if none is named
+        kernels: Vec<String>,
+        /// Arguments of the test programs, after '--', instead of the tests that usually run
         #[arg(last = true)]
         arguments: Vec<String>,
     },
@@ -75,6 +84,7 @@ impl Verb {
             Self::Build => build::build().map(drop),
             Self::Run { arguments } => run::run(&arguments),
             Self::Test { arguments } => test::test(&arguments),
+            Self::Vm { kernels, arguments } => vm::vm(&kernels, &arguments),
             Self::Lint => lint::lint(),
             Self::Bench { arguments } => bench::bench(&arguments),
         }

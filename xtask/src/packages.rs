@@ -1,6 +1,6 @@
 //! Debian's packages: which ones are needed, for what, and how they come onto the machine.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -64,6 +64,19 @@ pub const BENCH: &[Package] = &[
     Package { name: "xdp-tools", brings: "xdp-filter", reason: "has a program that drops the same packets" },
 ];
 
+/// What runs the tests on Debian's kernels.
+pub const VM: &[Package] = &[
+    Package { name: "qemu-system-x86", brings: "qemu-system-x86_64", reason: "imitates a machine" },
+    Package { name: "busybox-static", brings: "busybox", reason: "is the shell in that machine" },
+    Package { name: "xz-utils", brings: "xz", reason: "unpacks the modules of kernels" },
+    Package { name: "zstd", brings: "zstd", reason: "unpacks the modules of kernels" },
+    Package {
+        name: "debian-archive-keyring",
+        brings: "/usr/share/keyrings/debian-archive-keyring.gpg",
+        reason: "tells Debian's kernels from others",
+    },
+];
+
 /// The lints for Debian's compiler.
 pub const CLIPPY: &[Package] =
     &[Package { name: "rust-web-clippy", brings: "/usr/bin/cargo-clippy", reason: "lints the programs" }];
@@ -113,12 +126,15 @@ fn missing(packages: &'static [Package], is_there: impl Fn(&str) -> bool) -> Vec
 }
 
 fn is_there(file: &str) -> bool {
-    if file.starts_with('/') {
-        return Path::new(file).exists();
-    }
-    // A plain user has the administrator's programs, but not their folders on PATH.
-    toolchain::on_path(file).is_some()
-        || ["/usr/sbin", "/sbin"].iter().any(|sbin| Path::new(sbin).join(file).is_file())
+    if file.starts_with('/') { Path::new(file).exists() } else { find(file).is_some() }
+}
+
+/// Finds a program. A plain user has the administrator's, but not their folders on `PATH`.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let system = || {
+        ["/usr/sbin", "/sbin"].iter().map(|sbin| Path::new(sbin).join(program)).find(|file| file.is_file())
+    };
+    toolchain::on_path(program).or_else(system)
 }
 
 #[cfg(test)]
@@ -136,7 +152,8 @@ mod tests {
 
     #[test]
     fn every_package_says_what_it_is_for_and_stands_in_one_list() {
-        let all: Vec<_> = [TOOLCHAIN, LINKER, TESTS, BENCH, CLIPPY, RUSTFMT].into_iter().flatten().collect();
+        let all: Vec<_> =
+            [TOOLCHAIN, LINKER, TESTS, BENCH, VM, CLIPPY, RUSTFMT].into_iter().flatten().collect();
         for package in &all {
             assert!(!package.reason.is_empty(), "{package:?}");
             assert_eq!(all.iter().filter(|other| other.name == package.name).count(), 1, "{package:?}");
