@@ -40,13 +40,15 @@ pub const TESTS: &[Tests] = &[
             "nothing_is_limited_once_the_lease_has_ended",
         ],
     },
-    Tests { program: "around", only: &[] },
+    // Which odd frames reach a listener is another thing in each kernel; what reaches it of the blocked must be nothing.
+    Tests {
+        program: "around",
+        only: &["what_the_programs_let_through_of_a_blocked_source_opens_no_session"],
+    },
     Tests {
         program: "attach",
         only: &[
             "a_daemon_that_is_told_to_end_leaves_its_program_and_a_new_one_takes_its_place",
-            "a_program_that_was_taken_off_is_noticed",
-            "another_mode_than_an_earlier_daemons_is_refused_and_its_guard_stays_in_force",
             "another_xdp_program_stays_and_nothing_is_left_of_the_attempt",
             "native_mode_takes_jumbo_frames_where_the_kernel_does_and_says_what_to_do_where_not",
         ],
