@@ -59,6 +59,7 @@ impl<'a> Bytes for Frame<'a> {
     }
 
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "a BPF program's words are 64 bits wide")]
     fn joined(&self, offset: usize) -> usize {
         // The addresses stand there: a header that ends anywhere begins behind them.
         join::<BOUND>(offset as u64, load!("u64", self.start, 0)) as usize
