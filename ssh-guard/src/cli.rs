@@ -3,10 +3,12 @@
 //! Exit codes: 0; 1 failure; 2 usage; 69 no daemon answers; 77 not permitted; 78 configuration.
 
 mod allow;
+mod alone;
 mod ban;
 mod bans;
 mod check;
 pub mod config;
+mod detach;
 mod explain;
 mod output;
 mod resync;
@@ -58,6 +60,8 @@ enum Verb {
     Unban(ban::Unban),
     /// Never drop packets of these networks, or no longer
     Allow(allow::Allow),
+    /// Take the guard off every interface; bans stay, and a daemon that is started attaches again
+    Detach(detach::Detach),
     /// Make the kernel's maps what bans, lists and the allowlist say, and tell what differed
     ///
     /// The daemon does so by itself every minute.
@@ -105,6 +109,7 @@ impl CommandLine {
                 None => Ok(Client::new(&Config::load(config.as_deref())?.1.control.socket)),
             }
         };
+        let pin_path = || Ok(Config::load(config.as_deref())?.1.guard.pin_path);
         match verb {
             Verb::Run(run) => run.act(config.as_deref(), socket).await,
             Verb::Status(status) => status.act(&daemon()?).await,
@@ -114,6 +119,7 @@ impl CommandLine {
             Verb::Ban(ban) => ban.act(&daemon()?).await,
             Verb::Unban(unban) => unban.act(&daemon()?).await,
             Verb::Allow(allow) => allow.act(&daemon()?).await,
+            Verb::Detach(detach) => detach.act(&daemon()?, pin_path).await,
             Verb::Resync => resync::act(&daemon()?).await,
             Verb::Explain(explain) => explain.act(config.as_deref()),
             Verb::Check(check) => check.act(config.as_deref(), socket).await,

@@ -191,7 +191,7 @@ impl Default for Guard {
         Self {
             interfaces: vec!["auto".to_owned()],
             ports: vec![22],
-            mode: "native".to_owned(),
+            mode: "auto".to_owned(),
             dry_run: false,
             ipv4_prefix: 32,
             ipv6_prefix: 64,

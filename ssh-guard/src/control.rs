@@ -10,6 +10,7 @@
 //! | `POST /v1/unban` [`api::UnbanRequest`] | [`api::Done`] |
 //! | `POST /v1/allow` [`api::AllowRequest`] | [`api::Done`] |
 //! | `POST /v1/disallow` [`api::DisallowRequest`] | [`api::Done`] |
+//! | `POST /v1/detach` [`api::DetachRequest`] | [`api::Done`] |
 //!
 //! What is refused is answered with status 4xx or 5xx and [`api::Refusal`].
 

@@ -7,7 +7,8 @@
 //! | guard | owns who is banned; the only writer of the maps |
 //! | closer | ends the sockets of whoever is dropped; not in a dry run |
 //! | sessions | counts sessions every second: who is authenticated, who may open no more |
-//! | sampler | reads every second what the program counts, and whether it still is attached |
+//! | keeper | attaches the programs, and sees to it that they stay attached |
+//! | sampler | reads every second what the programs count |
 //! | control | answers on the control socket |
 //! | http | answers scrapes |
 //!
@@ -21,6 +22,7 @@ mod command;
 mod configured;
 mod guard;
 mod intake;
+mod keeper;
 mod sampler;
 mod sessions;
 mod start;
@@ -35,6 +37,7 @@ use tracing::{info, warn};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 pub(crate) use configured::read as read_lists;
+pub(crate) use keeper::told_detached;
 use start::Stages;
 pub(crate) use start::programs;
 
@@ -110,7 +113,7 @@ impl Stages {
     }
 
     async fn end(self) {
-        let Self { inputs, guard, answering, .. } = self;
+        let Self { inputs, guard, answering } = self;
         inputs.end().await;
         guard.end().await;
         answering.end().await;

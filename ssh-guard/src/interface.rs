@@ -4,12 +4,14 @@
 use std::future::ready;
 use std::net::IpAddr;
 
-use futures_util::TryStreamExt as _;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage, LinkXdp, XdpAttached};
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
-use rtnetlink::{Handle, RouteMessageBuilder};
+use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
+use tokio::task::AbortHandle;
 
 use crate::config::settings::{Interfaces, Mode};
 use crate::fault::{Exit, Fault};
@@ -26,6 +28,8 @@ pub struct Interface {
     pub xdp_program: Option<u32>,
     /// How that program is attached.
     pub xdp_mode: Option<Mode>,
+    /// How long its packets can be.
+    pub mtu: Option<u32>,
 }
 
 /// The network as it was when it was asked for.
@@ -113,6 +117,43 @@ impl Network {
     }
 }
 
+/// News that an interface came, went or changed.
+pub struct Changes {
+    told: BoxStream<'static, ()>,
+    connection: AbortHandle,
+}
+
+impl Changes {
+    /// Has the kernel tell.
+    ///
+    /// # Errors
+    /// If netlink is not to be had.
+    pub fn listen() -> Result<Self, Fault> {
+        let (connection, _, messages) = rtnetlink::new_multicast_connection(&[MulticastGroup::Link])
+            .map_err(|error| Fault::new(Exit::Failure, "cannot open a netlink socket").because(error))?;
+        let connection = tokio::spawn(connection).abort_handle();
+        Ok(Self { told: messages.map(drop).boxed(), connection })
+    }
+
+    /// Waits for the next news; all that has come by then is one. Says whether more may come.
+    pub async fn next(&mut self) -> bool {
+        let mut told = self.told.next().await;
+        while told.is_some() {
+            match self.told.next().now_or_never() {
+                Some(next) => told = next,
+                None => return true,
+            }
+        }
+        false
+    }
+}
+
+impl Drop for Changes {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
 /// What the machine cannot do without, of its network.
 impl From<Network> for Protected {
     fn from(network: Network) -> Self {
@@ -163,11 +204,12 @@ fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a s
 
 fn interface(link: LinkMessage) -> Option<Interface> {
     let index = link.header.index;
-    let mut name = None;
+    let (mut name, mut mtu) = (None, None);
     let (mut xdp_program, mut xdp_mode) = (None, None);
     for attribute in link.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text),
+            LinkAttribute::Mtu(bytes) => mtu = Some(bytes),
             LinkAttribute::Xdp(told) => {
                 xdp_mode = told.iter().find_map(|one| match one {
                     LinkXdp::Attached(XdpAttached::Driver) => Some(Mode::Native),
@@ -182,7 +224,7 @@ fn interface(link: LinkMessage) -> Option<Interface> {
             _ => {}
         }
     }
-    Some(Interface { index, name: name?, xdp_program, xdp_mode })
+    Some(Interface { index, name: name?, xdp_program, xdp_mode, mtu })
 }
 
 fn priority(route: &RouteMessage) -> u32 {
@@ -213,8 +255,13 @@ mod tests {
     use super::*;
 
     fn network() -> Network {
-        let interface =
-            |index, name: &str| Interface { index, name: name.into(), xdp_program: None, xdp_mode: None };
+        let interface = |index, name: &str| Interface {
+            index,
+            name: name.into(),
+            xdp_program: None,
+            xdp_mode: None,
+            mtu: None,
+        };
         Network {
             interfaces: vec![interface(1, "lo"), interface(2, "eth0"), interface(3, "wg0")],
             default_routes: vec![2, 3],

@@ -47,6 +47,11 @@ impl Lab {
         &self.clients[number]
     }
 
+    /// Makes the link to client `number` again, under its name, after it was deleted.
+    pub fn connect_again(&self, number: usize) {
+        link_up(&self.server, &self.clients[number], number);
+    }
+
     /// The client at `address`, which is one of those that its namespace answers for.
     ///
     /// # Panics
@@ -81,7 +86,24 @@ fn join(server: &Namespace, number: usize) -> Namespace {
     let client = Namespace::new();
     // An IPv6 socket may be bound to addresses that only a local route, and no interface, has.
     client.sysctl("ipv6/ip_nonlocal_bind", "1");
-    let own = [format!("10.{}.0.0/16", 100 + number), format!("fd00:{}::/32", 100 + number)];
+    for range in own(number) {
+        client.ip(&format!("route add local {range} dev lo"));
+    }
+    if number == 0 {
+        for range in INTERNET {
+            client.ip(&format!("route add local {range} dev lo"));
+        }
+    }
+    link_up(server, &client, number);
+    client
+}
+
+/// The ranges that client `number` answers for, beside its addresses on the link.
+fn own(number: usize) -> [String; 2] {
+    [format!("10.{}.0.0/16", 100 + number), format!("fd00:{}::/32", 100 + number)]
+}
+
+fn link_up(server: &Namespace, client: &Namespace, number: usize) {
     // The ends of a veth pair that have the same number are taken for one device, whose coming up may wait a second
     // (Linux, net/core/link_watch.c, `linkwatch_urgent_event`).
     server.ip(&format!(
@@ -97,23 +119,16 @@ fn join(server: &Namespace, number: usize) -> Namespace {
          addr add fd00:77:{number}::2/64 dev eth0 nodad\n\
          link set eth0 up\n",
     ));
+    let [v4, v6] = own(number);
     server.ip(&format!(
-        "route add {} via 10.77.{number}.2\n\
-         route add {} via fd00:77:{number}::2\n",
-        own[0], own[1],
+        "route add {v4} via 10.77.{number}.2\n\
+         route add {v6} via fd00:77:{number}::2\n",
     ));
-    for range in &own {
-        client.ip(&format!("route add local {range} dev lo"));
-    }
     if number == 0 {
         server.ip("route add default via 10.77.0.2\nroute add default via fd00:77::2");
-        for range in INTERNET {
-            client.ip(&format!("route add local {range} dev lo"));
-        }
     }
     server.wait_for_neighbours(&format!("eth{number}"));
     client.wait_for_neighbours("eth0");
-    client
 }
 
 fn link_of(address: IpAddr) -> usize {

@@ -10,6 +10,7 @@
     reason = "a harness panics where a test has failed; public items say when"
 )]
 
+pub mod bare;
 pub mod bpffs;
 pub mod capture;
 pub mod client;

@@ -26,9 +26,9 @@ pub(super) struct Run {
     /// By default what the configuration says, or else 22.
     #[arg(long, value_name = "N")]
     port: Vec<NonZeroU16>,
-    /// How to attach: native (in the driver), or generic (slower)
+    /// Where to judge packets: auto (native, or else tc), native (in the driver), tc (traffic control), generic (slower)
     ///
-    /// By default what the configuration says, or else native. Generic works with any driver.
+    /// By default what the configuration says, or else auto.
     #[arg(long)]
     mode: Option<Mode>,
     /// Judge and count packets, and drop none

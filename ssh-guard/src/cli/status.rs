@@ -33,8 +33,11 @@ fn text(status: &api::Status) -> String {
     );
     let mut rows = vec![row(["INTERFACE", "MODE", "STATE"])];
     rows.extend(status.interfaces.iter().map(|interface| {
-        let state =
-            interface.degraded.as_ref().map_or("attached".to_owned(), |why| format!("DEGRADED: {why}"));
+        let state = match &interface.degraded {
+            Some(why) => format!("DEGRADED: {why}"),
+            None if interface.witness => "attached".to_owned(),
+            None => "attached, without a witness".to_owned(),
+        };
         row([&interface.name, &interface.mode, &state])
     }));
     rows.push(row(["", "", ""]));

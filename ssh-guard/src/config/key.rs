@@ -32,7 +32,7 @@ pub enum Shape {
 pub const KEYS: [Key; 43] = [
     key("guard.interfaces", Shape::Texts, r#"["auto"], or the different names of interfaces"#),
     key("guard.ports", Shape::Wholes, "1 to 16 different ports from 1 to 65535"),
-    key("guard.mode", Shape::Text, r#""native" or "generic""#),
+    key("guard.mode", Shape::Text, r#""auto", "native", "generic" or "tc""#),
     key("guard.dry-run", Shape::Switch, "true or false"),
     key("guard.ipv4-prefix", Shape::Whole, "a whole number from 24 to 32"),
     key("guard.ipv6-prefix", Shape::Whole, "a whole number from 48 to 128"),

@@ -60,7 +60,7 @@ pub struct GuardSettings {
     pub interfaces: Interfaces,
     /// The TCP destination ports that are protected.
     pub ports: Ports,
-    /// How the program is attached.
+    /// Where packets are judged.
     pub mode: Mode,
     /// Whether packets that would be dropped pass, and are only counted.
     pub dry_run: bool,
@@ -72,13 +72,17 @@ pub struct GuardSettings {
     pub pin_path: PathBuf,
 }
 
-/// How the XDP program is attached.
+/// Where packets are judged.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Mode {
-    /// In the driver.
+    /// Native, or else tc: whatever can be had.
+    Auto,
+    /// By XDP in the driver.
     Native,
-    /// In the network stack, behind the driver: slower, and possible with every driver.
+    /// By XDP in the network stack, behind the driver: slower, and possible with every driver.
     Generic,
+    /// By traffic control, behind the driver: beside another XDP program, and without an Ethernet header too.
+    Tc,
 }
 
 /// Who is banned, and for how long.
@@ -183,21 +187,26 @@ impl GuardSettings {
 
 impl Mode {
     /// Every mode.
-    pub const ALL: [Self; 2] = [Self::Native, Self::Generic];
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Native, Self::Generic, Self::Tc];
+
+    /// The modes that an interface can be guarded in.
+    pub const OBTAINED: [Self; 3] = [Self::Native, Self::Generic, Self::Tc];
 
     /// The word for it, in configuration, metrics and JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Auto => "auto",
             Self::Native => "native",
             Self::Generic => "generic",
+            Self::Tc => "tc",
         }
     }
 }
 
 /// Says that a text is not the word for a mode.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the modes are 'native' and 'generic'")]
+#[error("the modes are 'auto', 'native', 'generic' and 'tc'")]
 pub struct UnknownMode;
 
 impl FromStr for Mode {

@@ -21,7 +21,7 @@ fn an_empty_file_is_a_working_configuration() {
     let (config, settings) = Config::parse("c.toml", "").unwrap();
     assert_eq!(config, Config::default());
     assert_eq!(settings.guard.interfaces, Interfaces::Auto);
-    assert_eq!(settings.guard.mode, Mode::Native);
+    assert_eq!(settings.guard.mode, Mode::Auto);
     assert_eq!(settings.inputs.len(), 1);
     assert_eq!((settings.inputs[0].name.as_str(), &settings.inputs[0].kind), ("auto", &InputKind::Auto));
     assert_eq!(settings.policy.ladder.iter().map(std::time::Duration::as_secs).max(), Some(604_800));
@@ -77,7 +77,7 @@ fn a_value_of_a_wrong_type_is_refused_with_what_is_allowed() {
         ("ports = [22, \"ssh\"]", &format!("'guard.ports' holds \"ssh\" and {ports}")),
         ("ports = 22", &format!("'guard.ports' is 22 and {ports}")),
         ("dry-run = 1", "'guard.dry-run' is 1 and must be true or false"),
-        ("mode = {a = 1}", "'guard.mode' is a table and must be \"native\" or \"generic\""),
+        ("mode = {a = 1}", "'guard.mode' is a table and must be \"auto\", \"native\", \"generic\" or \"tc\""),
         (
             "blocklist = 99999999999999999999",
             "'limits.blocklist' is 99999999999999999999 and must be a whole number from 1024 to 4194304",

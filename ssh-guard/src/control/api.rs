@@ -41,12 +41,15 @@ pub struct Status {
 pub struct InterfaceStatus {
     /// Its name.
     pub name: String,
-    /// `native` or `generic`.
+    /// `native`, `generic` or `tc`: what was obtained; `auto` as long as nothing was.
     pub mode: String,
     /// Whether the program is attached, as the kernel says.
     pub attached: bool,
     /// Why it is not guarded as it should be.
     pub degraded: Option<String>,
+    /// Whether the witness sees what servers send by it.
+    #[serde(default)]
+    pub witness: bool,
 }
 
 /// Active bans, those of lists included; what is banned and listed counts twice.
@@ -281,6 +284,10 @@ pub struct DisallowRequest {
     /// Which ones.
     pub networks: Vec<IpNet>,
 }
+
+/// Takes the programs off every interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DetachRequest {}
 
 /// What was done, a line each.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]

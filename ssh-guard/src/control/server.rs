@@ -25,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::api::{
-    AllowRequest, BanRequest, Bans, DisallowRequest, Done, ListRequest, Refusal, ResyncRequest, Sessions,
-    Sources, Status, UnbanRequest,
+    AllowRequest, BanRequest, Bans, DetachRequest, DisallowRequest, Done, ListRequest, Refusal,
+    ResyncRequest, Sessions, Sources, Status, UnbanRequest,
 };
 use super::peer::Peer;
 use crate::fault::{Exit, Fault};
@@ -60,6 +60,8 @@ pub trait Desk: Send + Sync + 'static {
     fn allow(&self, request: AllowRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
     /// Takes networks out of the allowlist.
     fn disallow(&self, request: DisallowRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
+    /// Takes the programs off every interface.
+    fn detach(&self, request: DetachRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
 }
 
 /// A socket that is listened on.
@@ -168,6 +170,7 @@ impl Listening {
             .route("/v1/unban", post(unban::<D>))
             .route("/v1/allow", post(allow::<D>))
             .route("/v1/disallow", post(disallow::<D>))
+            .route("/v1/detach", post(detach::<D>))
             .with_state(desk);
         let prepare = |stream: &tokio::net::UnixStream, _| {
             let may_change = Peer::of(stream).is_some_and(|peer| peer.may_change(group));
@@ -311,3 +314,4 @@ change!(resync, ResyncRequest);
 change!(unban, UnbanRequest);
 change!(allow, AllowRequest);
 change!(disallow, DisallowRequest);
+change!(detach, DetachRequest);

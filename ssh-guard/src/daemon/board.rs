@@ -23,6 +23,7 @@ pub(super) struct Board {
     pub(super) dry_run: bool,
     pub(super) inputs: Vec<InputNote>,
     pub(super) bans: watch::Receiver<BanCounts>,
+    pub(super) interfaces: watch::Receiver<Vec<InterfaceStatus>>,
     pub(super) kernel: watch::Receiver<KernelNote>,
     pub(super) capacity: ledger::Capacity,
     pub(super) sockets_closed: IntCounter,
@@ -41,7 +42,6 @@ pub(super) struct InputNote {
 /// What the sampler read from the kernel.
 #[derive(Clone, Default, Debug)]
 pub(super) struct KernelNote {
-    pub(super) interfaces: Vec<InterfaceStatus>,
     pub(super) verdicts: [VerdictCount; Verdict::ALL.len()],
 }
 
@@ -56,7 +56,7 @@ impl Board {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime: clock::now().since(self.started).as_secs(),
-            interfaces: kernel.interfaces.clone(),
+            interfaces: self.interfaces.borrow().clone(),
             dry_run: self.dry_run,
             bans,
             blocklist: BlocklistStatus {

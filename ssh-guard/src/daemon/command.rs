@@ -12,8 +12,8 @@ use super::sampler::{Sight, Tally};
 use super::sessions;
 use crate::control::Desk;
 use crate::control::api::{
-    AllowRequest, BanRequest, Bans, DisallowRequest, Done, ListRequest, ResyncRequest, Sessions, Sources,
-    Status, UnbanRequest,
+    AllowRequest, BanRequest, Bans, DetachRequest, DisallowRequest, Done, ListRequest, ResyncRequest,
+    Sessions, Sources, Status, UnbanRequest,
 };
 use crate::fault::{Exit, Fault};
 use crate::lists::parse::Listed;
@@ -65,6 +65,8 @@ pub(super) struct Counter {
     pub(super) board: Board,
     pub(super) sight: Sight,
     pub(super) guard: mpsc::Sender<Command>,
+    /// The way to the keeper: orders to let go.
+    pub(super) keeper: mpsc::Sender<Reply>,
 }
 
 impl Counter {
@@ -130,5 +132,12 @@ impl Desk for Counter {
 
     async fn disallow(&self, request: DisallowRequest) -> Result<Done, Fault> {
         self.ask(|answer| Command::Disallow { request, answer }).await?
+    }
+
+    async fn detach(&self, DetachRequest {}: DetachRequest) -> Result<Done, Fault> {
+        let gone = || Fault::new(Exit::NoDaemon, "the daemon is shutting down");
+        let (answer, answered) = oneshot::channel();
+        self.keeper.send(answer).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
     }
 }

@@ -1,4 +1,4 @@
-//! Reads from the kernel, every second, what the program counts and whether it still is where it was put.
+//! Reads from the kernel, every second, what the programs count, and now and then what the machine cannot do without.
 
 use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,17 +10,15 @@ use ssh_guard_common::time::Ticks;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::warn;
 
 use super::board::KernelNote;
 use super::sessions;
 use super::sessions::book::{Book, Past};
 use super::sessions::half_open::HalfOpen;
 use crate::clock;
-use crate::config::settings::Mode;
-use crate::control::api::InterfaceStatus;
 use crate::fault::{Exit, Fault};
-use crate::interface::{Interface, Network};
+use crate::interface::Network;
 use crate::kernel::{KernelClock, Sampler};
 use crate::observe::{MapOperation, Metrics};
 use crate::policy::bannable::Protected;
@@ -29,10 +27,6 @@ use crate::session::Held;
 /// What is sampled, and where it is written down.
 pub(super) struct Sampling {
     pub(super) sampler: Arc<Mutex<Sampler>>,
-    pub(super) interfaces: Vec<Interface>,
-    pub(super) mode: Mode,
-    /// The kernel's number of our program.
-    pub(super) program: u32,
     pub(super) metrics: Arc<Metrics>,
     pub(super) note: watch::Sender<KernelNote>,
     pub(super) protected: watch::Sender<Protected>,
@@ -55,11 +49,10 @@ impl Sampling {
             if seconds.is_multiple_of(LOOK_AROUND) {
                 self.look_around().await;
             }
-            match self.sample().await {
+            match self.sample() {
                 Ok(note) => {
                     reported = false;
-                    let before = self.note.send_replace(note);
-                    tell_changes(&before, &self.note.borrow());
+                    self.note.send_replace(note);
                 }
                 Err(fault) if reported => tracing::debug!(error = fault.told(), "cannot sample"),
                 Err(fault) => {
@@ -71,12 +64,10 @@ impl Sampling {
         }
     }
 
-    async fn sample(&self) -> Result<KernelNote, Fault> {
-        let now = Network::interfaces().await?;
-        let interfaces = self.interfaces.iter().map(|interface| self.look_at(interface, &now)).collect();
+    fn sample(&self) -> Result<KernelNote, Fault> {
         let verdicts = lock(&self.sampler).verdicts()?;
         self.metrics.sampled(&verdicts);
-        Ok(KernelNote { interfaces, verdicts })
+        Ok(KernelNote { verdicts })
     }
 
     /// Tells the guard if the machine's own addresses or its gateways are others now.
@@ -94,48 +85,10 @@ impl Sampling {
             changed
         });
     }
-
-    fn look_at(&self, interface: &Interface, now: &[Interface]) -> InterfaceStatus {
-        let now = now.iter().find(|other| other.index == interface.index);
-        let degraded = match now.map(|now| now.xdp_program) {
-            Some(Some(program)) if program == self.program => None,
-            Some(Some(program)) => Some(format!("another XDP program is attached (id {program})")),
-            Some(None) => Some("the program is no longer attached".to_owned()),
-            None => Some("the interface is gone".to_owned()),
-        };
-        let attached = degraded.is_none();
-        self.metrics.set_attached(&interface.name, self.mode.as_str(), attached);
-        InterfaceStatus {
-            name: now.map_or_else(|| interface.name.clone(), |now| now.name.clone()),
-            mode: self.mode.as_str().to_owned(),
-            attached,
-            degraded,
-        }
-    }
 }
 
 /// Seconds between two looks at the machine's addresses and gateways.
 const LOOK_AROUND: u64 = 10;
-
-/// Says in the log which interfaces are guarded no longer, and which are again.
-fn tell_changes(before: &KernelNote, now: &KernelNote) {
-    for (before, now) in before.interfaces.iter().zip(&now.interfaces) {
-        if before.degraded == now.degraded {
-            continue;
-        }
-        let interface = now.name.as_str();
-        if let Some(why) = &now.degraded {
-            error!(
-                interface,
-                why,
-                hint = "restart the daemon to attach again",
-                "nothing is blocked there any more"
-            );
-        } else {
-            info!(interface, "the program is attached again");
-        }
-    }
-}
 
 /// What is known of a source, all in all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,15 +4,15 @@ use std::sync::{Arc, Mutex};
 
 use ssh_guard_common::records::Settings as MapSettings;
 use tokio::sync::{Notify, mpsc, watch};
-use tracing::{info, warn};
 
 use super::Stage;
-use super::adopt::counters::Counters;
+use super::adopt::counters::{Counters, Counting};
 use super::board::{Board, InputNote, KernelNote};
 use super::closer::Closer;
-use super::command::{Command, Counter};
+use super::command::{Command, Counter, Reply};
 use super::guard::{Enactor, Guard, Mailbox, Maps, Resync, Work};
 use super::intake::{Heard, Intake};
+use super::keeper::{self, Keeper, Outlook};
 use super::sampler::Sampling;
 use super::sessions::begin::{Begun, Parts, begin};
 use super::{adopt, configured};
@@ -24,7 +24,7 @@ use crate::control::api::{BanCounts, InterfaceStatus};
 use crate::fault::{Exit, Fault};
 use crate::input::{self, Choice, Origin, Spec, Stats};
 use crate::interface::{Interface, Network};
-use crate::kernel::{self, Attachment, Capacities, Earlier, Loaded, Pins, Programs};
+use crate::kernel::{self, Capacities, Earlier, Hooks, Loaded, Pins, Programs};
 use crate::ledger::{Capacity, Ledger};
 use crate::lists::Lists;
 use crate::network;
@@ -38,8 +38,6 @@ pub(super) struct Stages {
     pub(super) inputs: Stage,
     pub(super) guard: Stage,
     pub(super) answering: Stage,
-    /// Keeps the programs, and the lock on the pins.
-    _loaded: (aya::Ebpf, Pins),
 }
 
 /// Starts everything.
@@ -65,24 +63,24 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     };
     let socket = control::listen(&settings.control.socket, &settings.control.group)?;
     let http = observe::listen(settings.listen).await?;
-    let last_account = attach_counting(&mut loaded, &interfaces, &settings, &pins, earlier.as_ref())?;
-
     let Loaded {
         ebpf,
+        kept,
         blocklist,
         networks,
         allowlist: allowed,
         known_good,
         settings: switches,
-        sampler,
+        mut sampler,
         clock,
-        sessions: followed,
-        program_id,
-        ..
+        sessions: mut followed,
     } = loaded;
+    let hooks = Hooks::new(ebpf, kept, pins);
+    let counting = Counting { sessions: &mut followed, sampler: &mut sampler };
+    let (keeper, last_account) = attach_counting(hooks, counting, &interfaces, &settings, earlier.as_ref())?;
     metrics.set_capacity(capacity.sources, capacity.networks);
     let (bans, bans_seen) = watch::channel(BanCounts::default());
-    let (kernel_note, kernel_seen) = watch::channel(first_note(&interfaces, &settings));
+    let (kernel_note, kernel_seen) = watch::channel(KernelNote::default());
     let (to_guard, events) = mpsc::channel(BATCHES);
     let (orders, commands) = mpsc::channel(COMMANDS);
     let sampler = Arc::new(Mutex::new(sampler));
@@ -121,14 +119,12 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let mut answering = Stage::new("control and metrics");
     let sampling = Sampling {
         sampler: Arc::clone(&sampler),
-        interfaces,
-        mode: settings.guard.mode,
-        program: program_id,
         metrics: Arc::clone(&metrics),
         note: kernel_note,
         protected,
     };
     answering.spawn(|stop| sampling.run(stop));
+    let (to_keeper, interfaces_seen) = keep(keeper, &metrics, &mut answering);
     answering.spawn(|stop| registrar.run(wires, stop));
     close_sockets(&settings, blocked, &orders, &metrics, &mut answering);
     let board = Board {
@@ -136,16 +132,17 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         dry_run: settings.guard.dry_run,
         inputs: input_notes,
         bans: bans_seen,
+        interfaces: interfaces_seen,
         kernel: kernel_seen,
         capacity,
         sockets_closed: metrics.sockets_closed(),
         book: Arc::clone(&sight.book),
         drift,
     };
-    let counter = Arc::new(Counter { board, sight, guard: orders });
+    let counter = Arc::new(Counter { board, sight, guard: orders, keeper: to_keeper });
     answering.spawn(|stop| socket.answer(counter, stop));
     answering.spawn(|stop| observe::answer(http, metrics, heartbeat, stop));
-    Ok(Stages { inputs: reading, guard: guarding, answering, _loaded: (ebpf, pins) })
+    Ok(Stages { inputs: reading, guard: guarding, answering })
 }
 
 /// Sets up the metrics.
@@ -157,25 +154,31 @@ fn measure(settings: &Settings, interfaces: &[Interface]) -> Result<Arc<Metrics>
     Ok(Arc::new(metrics))
 }
 
-/// What the kernel says right after the start.
-fn first_note(interfaces: &[Interface], settings: &Settings) -> KernelNote {
-    let interfaces = interfaces.iter().map(|one| attached(one, settings)).collect();
-    KernelNote { interfaces, ..KernelNote::default() }
-}
-
-/// Attaches as [`attach`] does, and takes over what was counted until then; returns the greatest number that an account has.
+/// Attaches, and takes over what was counted until then; returns the greatest number that an account has, too.
 fn attach_counting(
-    loaded: &mut Loaded,
+    hooks: Hooks,
+    mut counting: Counting<'_>,
     interfaces: &[Interface],
     settings: &Settings,
-    pins: &Pins,
     earlier: Option<&Earlier>,
-) -> Result<u32, Fault> {
+) -> Result<(Keeper, u32), Fault> {
     let (ports, mask) = (settings.guard.port_numbers(), settings.guard.mask());
-    let counters = Counters::take_over(pins, earlier, loaded, &ports, mask);
-    attach(loaded, interfaces, settings, pins)?;
-    Ok(counters.finish(loaded, &ports))
+    let counters = Counters::take_over(hooks.pins(), earlier, &mut counting, &ports, mask);
+    let keeper = keeper::attach(hooks, interfaces, &settings.guard)?;
+    Ok((keeper, counters.finish(&mut counting, &ports)))
 }
+
+/// Has what is attached kept so; returns the way to the keeper, and what it sees.
+fn keep(keeper: Keeper, metrics: &Arc<Metrics>, stage: &mut Stage) -> (mpsc::Sender<Reply>, Interfaces) {
+    let (note, seen) = watch::channel(keeper.status());
+    let (orders, to_let_go) = mpsc::channel(COMMANDS);
+    let outlook = Outlook { metrics: Arc::clone(metrics), note, orders: to_let_go };
+    stage.spawn(|stop| keeper.run(outlook, stop));
+    (orders, seen)
+}
+
+/// What is told of the interfaces.
+type Interfaces = watch::Receiver<Vec<InterfaceStatus>>;
 
 /// Has the sockets closed of whoever is dropped, first of all those who are from the start on.
 fn close_sockets(
@@ -282,68 +285,4 @@ fn allow(settings: &Settings, protected: &Protected, loaded: &mut Loaded) -> Res
     }
     loaded.settings.put_to_use(MapSettings::ALLOWLIST, !allowlist.is_empty())?;
     Ok(allowlist)
-}
-
-/// Attaches the program to all interfaces, or to none: what was attached here is taken back if a later one fails.
-fn attach(
-    loaded: &mut Loaded,
-    interfaces: &[Interface],
-    settings: &Settings,
-    pins: &Pins,
-) -> Result<(), Fault> {
-    let mut new = Vec::new();
-    let attached =
-        attach_each(loaded, interfaces, settings, pins, &mut new).and_then(|()| loaded.keep_maps(pins));
-    if let Err(fault) = attached {
-        return Err(new.into_iter().filter_map(|index| pins.detach(index).err()).fold(fault, Fault::and));
-    }
-    let guarded: Vec<u32> = interfaces.iter().map(|interface| interface.index).collect();
-    for index in pins.detach_others(&guarded)? {
-        warn!(
-            index,
-            "an interface that an earlier daemon guarded is guarded no longer: it is not configured"
-        );
-    }
-    if settings.guard.dry_run {
-        warn!("dry run: packets are judged and counted, and none is dropped");
-    }
-    Ok(())
-}
-
-/// Notes in `new` the interfaces that nothing was attached to before.
-fn attach_each(
-    loaded: &mut Loaded,
-    interfaces: &[Interface],
-    settings: &Settings,
-    pins: &Pins,
-    new: &mut Vec<u32>,
-) -> Result<(), Fault> {
-    let mode = settings.guard.mode;
-    let pinned = |interface: &&Interface| pins.link(interface.index).exists();
-    // Another's program is in the way of a new link, not of a pinned one: what fails should fail before an earlier
-    // daemon's program and its bans are gone.
-    let (earlier, fresh): (Vec<_>, Vec<_>) = interfaces.iter().partition(pinned);
-    for interface in fresh.into_iter().chain(earlier) {
-        let name = interface.name.as_str();
-        loaded.attach_witness(interface, pins)?;
-        match loaded.attach(interface, mode, pins)? {
-            Attachment::New => {
-                new.push(interface.index);
-                info!(interface = name, mode = mode.as_str(), "attached");
-            }
-            Attachment::Replaced => {
-                warn!(interface = name, "took the place of an earlier daemon's program");
-            }
-        }
-    }
-    Ok(())
-}
-
-fn attached(interface: &Interface, settings: &Settings) -> InterfaceStatus {
-    InterfaceStatus {
-        name: interface.name.clone(),
-        mode: settings.guard.mode.as_str().to_owned(),
-        attached: true,
-        degraded: None,
-    }
 }

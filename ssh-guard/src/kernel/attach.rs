@@ -1,164 +1,288 @@
-//! Puts the program into the way of an interface's packets.
+//! Puts the programs into the way of an interface's packets, and takes them out again.
+//!
+//! What is attached outlives the daemon: by pinned links, or, in traffic control before Linux 6.6, by filters that stay by
+//! themselves. A new program takes the place of the old one with no packet in between; where the place itself is another
+//! one, the new program is attached before the old one is let go.
 
-use std::error::Error;
-use std::path::PathBuf;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
-use aya::programs::links::{FdLink, PinnedLink};
-use aya::programs::tc::SchedClassifierLink;
-use aya::programs::xdp::{XdpLink, XdpMode};
-use aya::programs::{Program, TcAttachType, Xdp};
+use aya::Ebpf;
+use aya::programs::{Program, ProgramFd};
 use nix::errno::Errno;
+use ssh_guard_common::names;
 
-use super::errno;
-use super::load::Loaded;
-use super::pins::{Pins, forget};
+use super::clsact::{self, Way};
+use super::link::{Link, Place};
+use super::load::{Kept, load_classifier};
+use super::pins::{Hook, Pins, forget};
+use super::refusal::{Refusal, not_attached};
 use crate::config::settings::Mode;
-use crate::fault::{Exit, Fault};
+use crate::fault::Fault;
 use crate::interface::Interface;
 
-/// What was found when the program was attached to an interface.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Attachment {
-    /// Nothing was attached.
-    New,
-    /// The link of an earlier daemon was pinned; this program has taken the place of its program, with no packet in
-    /// between.
-    Replaced,
+/// The programs as they can be attached, and the pins that keep them attached.
+pub struct Hooks {
+    ebpf: Ebpf,
+    kept: Kept,
+    pins: Pins,
+    /// Whether traffic control may have links, if the kernel has them.
+    tcx: bool,
 }
 
-impl Loaded {
-    /// Attaches the program to an interface and pins the link, so that it stays when the daemon ends.
-    ///
-    /// # Errors
-    /// If another XDP program is there, the driver knows no native XDP, or the caller may not attach.
-    pub fn attach(&mut self, interface: &Interface, mode: Mode, pins: &Pins) -> Result<Attachment, Fault> {
-        let path = pins.link(interface.index);
-        if let Some(link) = pinned(&path) {
-            if let Some(attached) = interface.xdp_mode.filter(|attached| *attached != mode) {
-                // A link keeps its mode, and to remove it before the other mode is known to work could take down a guard
-                // that is in force for none at all.
-                let (name, attached) = (&interface.name, attached.as_str());
-                let what = format!("{name} has an earlier daemon's program, attached in mode {attached}");
-                let hint = format!(
-                    "keep to mode {attached}; or take it off first, bans and all: rm {}",
-                    path.display()
-                );
-                return Err(Fault::new(Exit::Failure, what).hint(hint));
-            }
-            if let Some(replaced) = self.replace(link, interface)? {
-                return Ok(replaced);
-            }
-        }
-        forget(&path).map_err(|error| not_attached(interface, &error))?;
-        let how = match mode {
-            Mode::Native => XdpMode::Driver,
-            Mode::Generic => XdpMode::Skb,
-        };
-        let xdp = self.xdp()?;
-        let id =
-            xdp.attach_to_if_index(interface.index, how).map_err(|error| not_attached(interface, &error))?;
-        let link = xdp.take_link(id).map_err(|error| not_attached(interface, &error))?;
-        FdLink::try_from(link).map_err(|error| not_attached(interface, &error))?.pin(&path).map_err(
-            |error| Fault::new(Exit::Failure, format!("cannot pin '{}'", path.display())).because(error),
-        )?;
-        Ok(Attachment::New)
+/// How a program was attached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attachment {
+    /// The mode that was obtained, which is never [`Mode::Auto`].
+    pub mode: Mode,
+    /// Whether it has taken the place of an earlier daemon's program, with no packet in between.
+    pub replaced: bool,
+    /// Why it is not native, where that was tried.
+    pub instead: Option<String>,
+}
+
+/// What is attached to an interface, as the kernel says.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Seen {
+    /// The mode in which our program judges what comes in.
+    pub mode: Option<Mode>,
+    /// Whether our witness sees what goes out.
+    pub witness: bool,
+}
+
+impl Hooks {
+    /// Takes the programs that were loaded.
+    #[must_use]
+    pub fn new(ebpf: Ebpf, kept: Kept, pins: Pins) -> Self {
+        Self { ebpf, kept, pins, tcx: true }
     }
 
-    /// Puts the program in the place of that of a link; nothing if the interface of the link is gone, and its number
-    /// has come back.
-    fn replace(&mut self, link: FdLink, interface: &Interface) -> Result<Option<Attachment>, Fault> {
-        let link = XdpLink::try_from(link).map_err(|error| not_attached(interface, &error))?;
-        match self.xdp()?.attach_to_link(link) {
-            Ok(id) => {
-                // The pin keeps the link; ours would take it down with the daemon.
-                let _kept = self.xdp()?.take_link(id).map_err(|error| not_attached(interface, &error))?;
-                Ok(Some(Attachment::Replaced))
-            }
-            Err(error) if errno(&error) == Some(Errno::ENOLINK) => Ok(None),
-            Err(error) => Err(not_attached(interface, &error)),
-        }
+    /// The same, on a kernel that has no links in traffic control, or as if it had none.
+    #[must_use]
+    pub fn without_tcx(self) -> Self {
+        Self { tcx: false, ..self }
     }
 
-    /// Attaches the witness to an interface and pins its link.
-    ///
-    /// # Errors
-    /// If the kernel refuses.
-    pub fn attach_witness(&mut self, interface: &Interface, pins: &Pins) -> Result<(), Fault> {
-        let path = pins.witness(interface.index);
-        let program = self.ebpf.program_mut(ssh_guard_common::names::PROGRAM_WITNESS);
-        let Some(Program::SchedClassifier(witness)) = program else {
-            return Err(Fault::new(Exit::Failure, "the object has no witness"));
-        };
-        if witness.fd().is_err() {
-            witness.load().map_err(|error| not_attached(interface, &error))?;
-        }
-        let earlier = pinned(&path).and_then(|link| SchedClassifierLink::try_from(link).ok());
-        if let Some(link) = earlier
-            && let Ok(id) = witness.attach_to_link(link)
-        {
-            let _kept = witness.take_link(id).map_err(|error| not_attached(interface, &error))?;
-            return Ok(());
-        }
-        forget(&path).map_err(|error| not_attached(interface, &error))?;
-        let id = witness
-            .attach(&interface.name, TcAttachType::Egress)
-            .map_err(|error| not_attached(interface, &error))?;
-        let link = witness.take_link(id).map_err(|error| not_attached(interface, &error))?;
-        let link = FdLink::try_from(link).map_err(|error| not_attached(interface, &error))?;
-        link.pin(&path).map_err(|error| not_attached(interface, &error))?;
-        Ok(())
+    /// The pins.
+    #[must_use]
+    pub fn pins(&self) -> &Pins {
+        &self.pins
     }
 
     /// Pins the maps, in the place of an earlier daemon's.
     ///
     /// # Errors
     /// If the folder may not be written.
-    pub fn keep_maps(&self, pins: &Pins) -> Result<(), Fault> {
-        pins.keep(&self.maps)
+    pub fn keep_maps(&self) -> Result<(), Fault> {
+        self.pins.keep(&self.kept.maps)
     }
 
-    fn xdp(&mut self) -> Result<&mut Xdp, Fault> {
-        match self.ebpf.program_mut(self.program) {
-            Some(Program::Xdp(xdp)) => Ok(xdp),
-            _ => Err(Fault::new(Exit::Failure, format!("the program '{}' is gone", self.program))),
+    /// Has packets that come in by an interface judged. Programs of ours in other places of the interface stay until
+    /// [`Hooks::settle`]. None if the interface is gone.
+    ///
+    /// # Errors
+    /// If it cannot be had in this mode; nothing has changed then.
+    pub fn attach(&mut self, interface: &Interface, mode: Mode) -> Result<Option<Attachment>, Fault> {
+        let native_failed = match mode {
+            Mode::Auto | Mode::Native => match self.attach_xdp(interface, Mode::Native) {
+                Ok(replaced) => {
+                    return Ok(Some(Attachment { mode: Mode::Native, replaced, instead: None }));
+                }
+                Err(Refusal::Gone) => return Ok(None),
+                Err(Refusal::Cannot(why)) if mode == Mode::Auto => Some(why),
+                Err(refusal) => return Err(not_attached(interface, Mode::Native, refusal)),
+            },
+            Mode::Generic => {
+                return match self.attach_xdp(interface, Mode::Generic) {
+                    Ok(replaced) => Ok(Some(Attachment { mode, replaced, instead: None })),
+                    Err(Refusal::Gone) => Ok(None),
+                    Err(refusal) => Err(not_attached(interface, mode, refusal)),
+                };
+            }
+            Mode::Tc => None,
+        };
+        match self.attach_tc(interface, Hook::Tc) {
+            Ok(replaced) => Ok(Some(Attachment { mode: Mode::Tc, replaced, instead: native_failed })),
+            Err(Refusal::Gone) => Ok(None),
+            Err(refusal) => {
+                let fault = not_attached(interface, Mode::Tc, refusal);
+                Err(match native_failed {
+                    Some(why) => Fault::new(fault.exit(), format!("{}; nor native XDP: {why}", fault.told()))
+                        .hint(fault.way_out().unwrap_or("see what is attached: ip -details link")),
+                    None => fault,
+                })
+            }
         }
+    }
+
+    /// Has the witness see what goes out by an interface.
+    ///
+    /// # Errors
+    /// If it cannot be had; the guard works without it.
+    pub fn attach_witness(&mut self, interface: &Interface) -> Result<(), Fault> {
+        match self.attach_tc(interface, Hook::Witness) {
+            Ok(_) => Ok(()),
+            Err(refusal) => Err(not_attached(interface, Mode::Tc, refusal)),
+        }
+    }
+
+    /// Lets go of what judges packets of an interface in another place than that of `mode`.
+    ///
+    /// # Errors
+    /// If it may not be removed.
+    pub fn settle(&self, interface: u32, mode: Mode) -> Result<(), Fault> {
+        if mode == Mode::Tc {
+            self.pins.detach_hook(interface, Hook::Xdp)?;
+            // One of the two is the place, the other may be left of a time when the kernel had not both.
+            let is_ours = self.is_linked(interface, Hook::Tc);
+            return if is_ours { self.pins.detach_filter(interface, Way::Ingress).map(drop) } else { Ok(()) };
+        }
+        self.pins.detach_hook(interface, Hook::Tc).map(drop)
+    }
+
+    /// Takes back what was attached in `mode`, and the witness too if nothing else of ours is there.
+    ///
+    /// # Errors
+    /// If it may not be removed.
+    pub fn take_back(&self, interface: u32, mode: Mode) -> Result<(), Fault> {
+        let (hook, other) = if mode == Mode::Tc { (Hook::Tc, Hook::Xdp) } else { (Hook::Xdp, Hook::Tc) };
+        self.pins.detach_hook(interface, hook)?;
+        if self.pins.has(interface, other) { Ok(()) } else { self.pins.detach(interface).map(drop) }
+    }
+
+    /// What of ours is attached to an interface.
+    #[must_use]
+    pub fn look(&self, interface: &Interface) -> Seen {
+        let xdp = interface.xdp_program.filter(|id| *id == self.kept.program_id);
+        let mode = match xdp {
+            Some(_) => interface.xdp_mode,
+            None => self.is_in_tc(interface.index, Hook::Tc).then_some(Mode::Tc),
+        };
+        Seen { mode, witness: self.is_in_tc(interface.index, Hook::Witness) }
+    }
+
+    fn is_in_tc(&self, interface: u32, hook: Hook) -> bool {
+        let Some(program) = self.classifier_id(hook) else { return false };
+        self.is_linked(interface, hook)
+            || clsact::find(interface, way_of(hook))
+                .is_ok_and(|filter| filter.is_some_and(|filter| filter.program == program))
+    }
+
+    /// Whether a pinned link has this very program there.
+    fn is_linked(&self, interface: u32, hook: Hook) -> bool {
+        let link = Link::pinned(&self.pins.link(interface, hook)).ok().flatten();
+        let attached = link.and_then(|link| link.attached().ok());
+        attached.is_some_and(|attached| {
+            attached.interface == interface && Some(attached.program) == self.classifier_id(hook)
+        })
+    }
+
+    /// The number of a program for traffic control, once it is loaded.
+    fn classifier_id(&self, hook: Hook) -> Option<u32> {
+        let Program::SchedClassifier(program) = self.ebpf.program(name_of(hook)?)? else { return None };
+        program.info().ok().map(|info| info.id())
+    }
+
+    /// Says whether it took the place of an earlier one.
+    fn attach_xdp(&mut self, interface: &Interface, mode: Mode) -> Result<bool, Refusal> {
+        let path = self.pins.link(interface.index, Hook::Xdp);
+        let Some(Program::Xdp(program)) = self.ebpf.program_mut(self.kept.program) else {
+            return Err(Refusal::Cannot(format!("the program '{}' is gone", self.kept.program)));
+        };
+        let program = program.fd().map_err(|error| Refusal::Cannot(error.to_string()))?;
+        if let Some(link) = in_force(&path, interface.index) {
+            if let Some(attached) = interface.xdp_mode.filter(|attached| *attached != mode) {
+                return Err(Refusal::OtherMode(attached));
+            }
+            if replace(&link, program.as_fd()).map_err(|error| Refusal::xdp(interface, &error))? {
+                return Ok(true);
+            }
+        }
+        let place = if mode == Mode::Generic { Place::Generic } else { Place::Native };
+        attach_pinned(program.as_fd(), interface.index, place, &path)
+            .map_err(|error| Refusal::xdp(interface, &error))?;
+        Ok(false)
+    }
+
+    /// Says whether it took the place of an earlier one.
+    fn attach_tc(&mut self, interface: &Interface, hook: Hook) -> Result<bool, Refusal> {
+        let path = self.pins.link(interface.index, hook);
+        let (index, way) = (interface.index, way_of(hook));
+        let name = name_of(hook).unwrap_or(names::PROGRAM_TC);
+        let program = self.classifier(name)?;
+        let program = program.as_fd();
+        let failed = |error: io::Error| Refusal::tc(&error);
+        if self.tcx {
+            if let Some(link) = in_force(&path, index)
+                && replace(&link, program).map_err(failed)?
+            {
+                return Ok(true);
+            }
+            let place = if way == Way::Ingress { Place::Ingress } else { Place::Egress };
+            match attach_pinned(program, index, place, &path) {
+                Ok(()) => return Ok(false),
+                // Before 6.6 the kernel knows no such kind of attachment.
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => self.tcx = false,
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        let added = clsact::add_qdisc(index, way).map_err(failed)?;
+        if added {
+            self.pins.note_qdisc(index).map_err(|fault| Refusal::Cannot(fault.told()))?;
+        }
+        let replaced = clsact::find(index, way).map_err(failed)?.is_some();
+        clsact::attach(program, name, index, way).map_err(failed)?;
+        // The other place, from a time in which the kernel, or whoever started us, had it.
+        forget(&path).map_err(failed)?;
+        Ok(replaced)
+    }
+
+    /// A program for traffic control, which is loaded once it is needed.
+    fn classifier(&mut self, name: &'static str) -> Result<ProgramFd, Refusal> {
+        let program = load_classifier(&mut self.ebpf, name).map_err(|fault| Refusal::Cannot(fault.told()))?;
+        let descriptor = program.fd().and_then(|fd| fd.try_clone().map_err(Into::into));
+        descriptor.map_err(|error| Refusal::Cannot(error.to_string()))
     }
 }
 
-/// The link that is pinned there, if there is one.
-fn pinned(path: &PathBuf) -> Option<FdLink> {
-    PinnedLink::from_pin(path).ok().map(FdLink::from)
+/// The link that is pinned there, if it still attaches something to this interface.
+fn in_force(path: &std::path::Path, interface: u32) -> Option<Link> {
+    let link = Link::pinned(path).ok().flatten()?;
+    link.attached().is_ok_and(|attached| attached.interface == interface).then_some(link)
 }
 
-/// What the kernel's refusal to attach means.
-fn not_attached(interface: &Interface, error: &(dyn Error + 'static)) -> Fault {
-    let name = &interface.name;
-    let see = format!("see what is attached: ip -details link show {name}");
-    match errno(error) {
-        Some(Errno::EBUSY | Errno::EEXIST) => {
-            let which = interface.xdp_program.map(|id| format!(" (id {id})")).unwrap_or_default();
-            Fault::new(Exit::Failure, format!("cannot attach to {name}: another XDP program is attached{which}"))
-                .hint(see)
-        }
-        Some(Errno::EPERM | Errno::EACCES) => {
-            Fault::new(Exit::NotPermitted, format!("cannot attach to {name}: not permitted"))
-                .hint("run as root, or with CAP_BPF and CAP_NET_ADMIN")
-        }
-        Some(Errno::EOPNOTSUPP) => {
-            Fault::new(Exit::Failure, format!("cannot attach to {name}: its driver has no native XDP"))
-                .hint("use mode 'generic' (slower): --mode generic")
-        }
-        Some(Errno::ERANGE | Errno::EINVAL) => Fault::new(
-            Exit::Failure,
-            format!("cannot attach to {name}: its driver refuses native XDP as it is set up (MTU, offloads, queues)"),
-        )
-        .hint("lower its MTU, switch large receive offload off (ethtool -K), or use mode 'generic': --mode generic"),
-        Some(Errno::ENODEV) => Fault::new(Exit::Failure, format!("cannot attach to {name}: it is gone")),
-        _ => Fault::new(Exit::Failure, format!("cannot attach to {name}: {error}")).because(cause_of(error)).hint(see),
+/// Says no if the interface of the link has gone meanwhile.
+fn replace(link: &Link, program: BorrowedFd<'_>) -> io::Result<bool> {
+    match link.replace(program) {
+        Err(error) if error.raw_os_error() == Some(Errno::ENOLINK as i32) => Ok(false),
+        replaced => replaced.map(|()| true),
     }
 }
 
-/// The text below an error, which aya's own text leaves out.
-fn cause_of(error: &dyn Error) -> String {
-    error.source().map(ToString::to_string).unwrap_or_default()
+/// Attaches by a link, in the place of a dead one that is pinned there.
+fn attach_pinned(
+    program: BorrowedFd<'_>,
+    interface: u32,
+    place: Place,
+    path: &std::path::Path,
+) -> io::Result<()> {
+    let link = Link::attach(program, interface, place)?;
+    forget(path)?;
+    link.pin(path)
+}
+
+fn way_of(hook: Hook) -> Way {
+    match hook {
+        Hook::Xdp | Hook::Tc => Way::Ingress,
+        Hook::Witness => Way::Egress,
+    }
+}
+
+/// The program for a place in traffic control.
+fn name_of(hook: Hook) -> Option<&'static str> {
+    match hook {
+        Hook::Xdp => None,
+        Hook::Tc => Some(names::PROGRAM_TC),
+        Hook::Witness => Some(names::PROGRAM_WITNESS),
+    }
 }

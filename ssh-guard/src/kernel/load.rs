@@ -1,12 +1,11 @@
 //! Puts the programs and their maps into the kernel.
 
-use std::error::Error as _;
 use std::hash::{BuildHasher as _, RandomState};
 use std::os::fd::AsFd as _;
 
 use aya::maps::{Map, MapData, MapError};
-use aya::programs::{ProgramError, Xdp};
-use aya::{Ebpf, EbpfError, EbpfLoader};
+use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
+use aya::{Ebpf, EbpfLoader};
 use nix::errno::Errno;
 use ssh_guard_common::budget::{self, Rate};
 use ssh_guard_common::flat::{Family as _, SLOTS, Shape, V4, V6};
@@ -14,10 +13,11 @@ use ssh_guard_common::networks::CELLS;
 use ssh_guard_common::source::SourceMask;
 use ssh_guard_common::time::TICK_SHIFT;
 use ssh_guard_common::{MAX_PORTS, names};
-use tracing::{debug, info};
+use tracing::info;
 
 use super::clock::tick_rate;
 use super::object::OBJECT;
+use super::refusal::refused;
 use super::tables::{self, Shapes};
 use super::{
     Allowlist, Blocklist, Earlier, KernelClock, KnownGood, Networks, Sampler, Sessions, SettingsMap, errno,
@@ -59,14 +59,10 @@ pub struct Capacities {
 
 /// The programs and maps in the kernel, attached to nothing yet.
 pub struct Loaded {
-    /// Keeps the programs alive, and holds their links.
+    /// Keeps the programs alive.
     pub ebpf: Ebpf,
-    /// The program that attaches: the one for packets of several buffers, where the kernel has that.
-    pub(super) program: &'static str,
-    /// The kernel's number of it.
-    pub program_id: u32,
-    /// A handle on every map, to pin it by.
-    pub(super) maps: Vec<(&'static str, Map)>,
+    /// What it takes to attach the programs.
+    pub kept: Kept,
     /// Blocks and unblocks sources.
     pub blocklist: Blocklist,
     /// Blocks and unblocks networks.
@@ -83,15 +79,23 @@ pub struct Loaded {
     pub clock: KernelClock,
     /// Reads the sessions, and says what the daemon knows of them.
     pub sessions: Sessions,
-    /// Only the programs read and write these; programs that are loaded later name them by these descriptors.
-    _of_programs: [Map; 2],
+}
+
+/// What is kept of loading, to attach the programs.
+pub struct Kept {
+    /// The XDP program that attaches: the one for packets of several buffers, where the kernel has that.
+    pub(super) program: &'static str,
+    /// The kernel's number of it.
+    pub(super) program_id: u32,
+    /// Every map, to pin it by. These are the descriptors by which programs that are loaded later name the maps.
+    pub(super) maps: Vec<(&'static str, Map)>,
 }
 
 impl Loaded {
     /// The program that attaches.
     #[must_use]
     pub fn program_name(&self) -> &'static str {
-        self.program
+        self.kept.program
     }
 }
 
@@ -108,6 +112,14 @@ pub fn load(programs: &Programs) -> Result<Loaded, Fault> {
 /// # Errors
 /// As [`load`].
 pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loaded, Fault> {
+    load_with(programs, earlier, true)
+}
+
+/// As [`load_from`]; without `frags` as if the kernel had no XDP for packets of several buffers.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(programs: &Programs, earlier: Option<&Earlier>, frags: bool) -> Result<Loaded, Fault> {
     let Programs { ports, mask, dry_run, new_sessions_per_minute, capacities } = programs;
     let mut slots = [0_u16; MAX_PORTS];
     for (slot, port) in slots.iter_mut().zip(ports) {
@@ -154,7 +166,7 @@ pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loade
 
     let clock =
         KernelClock::start(load_program(&mut ebpf, names::PROGRAM_CLOCK)?, earlier.map(Earlier::base))?;
-    // The maps are taken before the programs are loaded and kept until after: a closed map would be gone.
+    // The maps are taken before the programs are loaded and kept until after: the programs name them by their descriptors.
     let mut maps = Vec::new();
     let followed = take_twice(&mut ebpf, names::SESSIONS, &mut maps)?;
     let sampler = Sampler::new(
@@ -174,8 +186,10 @@ pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loade
         beside: take(&mut ebpf, names::KNOWN_BESIDE, &mut maps)?,
     };
     let known_good = KnownGood::new(known_in, known)?;
-    let of_programs =
-        [take(&mut ebpf, names::SYN_BUDGET, &mut maps)?, take(&mut ebpf, names::ASKERS, &mut maps)?];
+    // Only the programs read and write these.
+    for name in [names::SYN_BUDGET, names::ASKERS] {
+        take(&mut ebpf, name, &mut maps)?;
+    }
     let followed = sessions::Maps {
         sessions: followed,
         authenticated: take_twice(&mut ebpf, names::AUTHENTICATED, &mut maps)?,
@@ -191,12 +205,10 @@ pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loade
     let networks = Networks::new(banned, shape_24, capacities.networks)?;
     let allowlist = Allowlist::new(take(&mut ebpf, names::ALLOWLIST, &mut maps)?)?;
     let settings = SettingsMap::new(take(&mut ebpf, names::SETTINGS, &mut maps)?, &clock, *mask)?;
-    let (program, program_id) = load_newest(&mut ebpf)?;
+    let (program, program_id) = load_newest(&mut ebpf, frags)?;
     Ok(Loaded {
         ebpf,
-        program,
-        program_id,
-        maps,
+        kept: Kept { program, program_id, maps },
         blocklist,
         networks,
         allowlist,
@@ -205,20 +217,22 @@ pub fn load_from(programs: &Programs, earlier: Option<&Earlier>) -> Result<Loade
         sampler,
         clock,
         sessions,
-        _of_programs: of_programs,
     })
 }
 
 /// Loads the program for packets of several buffers, or, where the kernel does not know them (before 5.18), the
 /// other one.
-fn load_newest(ebpf: &mut Ebpf) -> Result<(&'static str, u32), Fault> {
+fn load_newest(ebpf: &mut Ebpf, frags: bool) -> Result<(&'static str, u32), Fault> {
     let number = |xdp: &Xdp| xdp.info().map(|info| info.id()).map_err(|error| refused(&error.into()));
+    if !frags {
+        return Ok((names::PROGRAM, number(load_program(ebpf, names::PROGRAM)?)?));
+    }
     let frags = program(ebpf, names::PROGRAM_FRAGS)?;
     match frags.load() {
         Ok(()) => Ok((names::PROGRAM_FRAGS, number(frags)?)),
         Err(error) if is_before_frags(&error) => {
             info!(
-                "this kernel has no XDP for packets of several buffers: interfaces with a large MTU need mode generic"
+                "this kernel has no XDP for packets of several buffers: interfaces with a large MTU are guarded in mode tc"
             );
             Ok((names::PROGRAM, number(load_program(ebpf, names::PROGRAM)?)?))
         }
@@ -283,19 +297,35 @@ fn shape(buckets: u32) -> Shape {
     Shape { seed: [number(0), number(1), number(2), number(3)], buckets, reserved: 0 }
 }
 
-fn load_program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, Fault> {
+/// Loads an XDP program.
+pub(super) fn load_program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, Fault> {
     let program = program(ebpf, name)?;
     program.load().map_err(|error| refused(&error.into()))?;
     Ok(program)
 }
 
-/// Takes a map out of the object, and keeps a second handle on it under its name.
+/// Loads a program for traffic control, unless it is loaded.
+pub(super) fn load_classifier<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut SchedClassifier, Fault> {
+    let Some(Program::SchedClassifier(program)) = ebpf.program_mut(name) else {
+        return Err(Fault::new(Exit::Failure, format!("the object has no program '{name}'")));
+    };
+    match program.load() {
+        Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(program),
+        Err(error) => Err(refused(&error.into())),
+    }
+}
+
+/// Takes a map out of the object, keeps it under its name, and returns a second handle on it.
 fn take(ebpf: &mut Ebpf, name: &'static str, maps: &mut Vec<(&'static str, Map)>) -> Result<Map, Fault> {
     let map = ebpf
         .take_map(name)
         .ok_or_else(|| Fault::new(Exit::Failure, format!("the object has no map '{name}'")))?;
-    maps.push((name, second_handle(&map)?));
-    Ok(map)
+    let again = second_handle(&map)?;
+    maps.push((name, map));
+    Ok(again)
 }
 
 /// Takes a map out of the object, and a second handle on it, beside the one kept under its name.
@@ -327,36 +357,4 @@ fn second_handle(map: &Map) -> Result<Map, Fault> {
         .and_then(MapData::from_fd)
         .and_then(Map::from_map_data);
     again.map_err(|error| Fault::new(Exit::Failure, "cannot open a map a second time").because(error))
-}
-
-/// What the kernel's refusal to load means.
-fn refused(error: &EbpfError) -> Fault {
-    let number = errno(error);
-    if let EbpfError::ProgramError(ProgramError::LoadError { verifier_log, io_error }) = &error
-        && (!matches!(number, Some(Errno::EPERM | Errno::EACCES))
-            || verifier_log.to_string().contains("processed"))
-    {
-        let log = verifier_log.to_string();
-        debug!(%log, "the verifier's whole log");
-        let end: Vec<&str> = log.lines().rev().take(3).collect();
-        let end = end.into_iter().rev().collect::<Vec<_>>().join(" | ");
-        return Fault::new(Exit::Failure, format!("the kernel refuses the program: {io_error}: {end}"))
-            .hint("this needs Linux 5.10 or later; run with RUST_LOG=debug for the verifier's whole log");
-    }
-    match number {
-        Some(Errno::EPERM | Errno::EACCES) => {
-            Fault::new(Exit::NotPermitted, "cannot load BPF programs: not permitted")
-                .hint("run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")
-        }
-        Some(Errno::ENOMEM | Errno::E2BIG) => {
-            Fault::new(Exit::Failure, "cannot load BPF programs: the maps do not fit into memory")
-                .hint("lower 'limits.blocklist', 'limits.networks', 'limits.sources' and 'limits.sessions'")
-        }
-        _ => {
-            let cause = error.source().map(ToString::to_string).unwrap_or_default();
-            Fault::new(Exit::Failure, format!("cannot load BPF programs: {error}"))
-                .because(cause)
-                .hint("this needs Linux 5.10 or later with BPF enabled")
-        }
-    }
 }

@@ -14,15 +14,40 @@ use ssh_guard_common::ABI;
 
 use crate::fault::{Exit, Fault};
 
-/// The folder of the pins of this [`ABI`], `maps/<NAME>` and `links/if<index>-xdp`, which nobody else uses as long as
+/// The folder of the pins of this [`ABI`], `maps/<NAME>` and `links/if<index>-<hook>`, which nobody else uses as long as
 /// this is there. Folders in which nothing is pinned by then go with it.
 #[derive(Debug)]
 pub struct Pins {
     folder: PathBuf,
     /// The configured path, if it was not there before.
     made: Option<PathBuf>,
-    /// On the configured path, so that daemons of different ABI keep out of each other's way as well.
-    _lock: Flock<File>,
+    /// On the configured path, so that daemons of different ABI keep out of each other's way as well. None if somebody
+    /// else has it who does not answer.
+    lock: Option<Flock<File>>,
+}
+
+/// Where a program is attached to an interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Hook {
+    /// XDP.
+    Xdp,
+    /// Traffic control, what comes in.
+    Tc,
+    /// Traffic control, what goes out.
+    Witness,
+}
+
+impl Hook {
+    /// All of them; what judges comes first.
+    pub(super) const ALL: [Self; 3] = [Self::Xdp, Self::Tc, Self::Witness];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Xdp => "xdp",
+            Self::Tc => "tc",
+            Self::Witness => "witness",
+        }
+    }
 }
 
 impl Pins {
@@ -34,17 +59,47 @@ impl Pins {
         Self::check(path)?;
         let made = (!path.exists()).then(|| path.to_owned());
         let lock = lock(path)?;
-        let pins = Self { folder: Self::folder(path), made, _lock: lock };
+        let pins = Self { folder: Self::folder(path), made, lock: Some(lock) };
         for folder in [pins.maps(), pins.links()] {
             fs::create_dir_all(&folder).map_err(|error| unwritable(&folder, error))?;
         }
         Ok(pins)
     }
 
-    /// Whether a daemon has pinned a link for an interface below `path`.
+    /// Whether a daemon has pinned a link of its XDP program for an interface below `path`.
     #[must_use]
     pub fn has_link(path: &Path, interface: u32) -> bool {
-        link(&Self::folder(path), interface).exists()
+        link(&Self::folder(path), interface, Hook::Xdp).exists()
+    }
+
+    /// What is pinned below `path`, while no daemon answers. If one that does not answer has the lock, it stays that one's.
+    ///
+    /// # Errors
+    /// If the folder may not be looked into.
+    pub fn find(path: &Path) -> Result<Self, Fault> {
+        let folder = Self::folder(path);
+        let lock = match File::open(path) {
+            Ok(opened) => match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => Some(lock),
+                Err((_, Errno::EWOULDBLOCK)) => None,
+                Err((_, number)) => return Err(unwritable(path, number.into())),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(unwritable(path, error)),
+        };
+        Ok(Self { folder, made: None, lock })
+    }
+
+    /// Whether there is anything for anybody to write to.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.folder.exists()
+    }
+
+    /// Whether nobody else writes to what is pinned.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.lock.is_some()
     }
 
     fn folder(path: &Path) -> PathBuf {
@@ -58,46 +113,6 @@ impl Pins {
     pub fn check(path: &Path) -> Result<(), Fault> {
         let there = path.ancestors().find(|folder| folder.exists()).unwrap_or(path);
         in_bpf_file_system(there)
-    }
-
-    /// Where the link of an interface's XDP program is pinned.
-    #[must_use]
-    pub fn link(&self, interface: u32) -> PathBuf {
-        link(&self.folder, interface)
-    }
-
-    /// Where the link of an interface's witness is pinned.
-    #[must_use]
-    pub fn witness(&self, interface: u32) -> PathBuf {
-        self.folder.join(format!("links/if{interface}-witness"))
-    }
-
-    /// Takes the program off an interface.
-    ///
-    /// # Errors
-    /// If the pin of its link may not be removed.
-    pub fn detach(&self, interface: u32) -> Result<(), Fault> {
-        let path = self.link(interface);
-        forget(&path).map_err(|error| unwritable(&path, error))
-    }
-
-    /// Takes the program off every interface that is pinned here but those; returns which ones it was on.
-    ///
-    /// # Errors
-    /// If the folder may not be read, or a pin not be removed.
-    pub fn detach_others(&self, guarded: &[u32]) -> Result<Vec<u32>, Fault> {
-        let links = self.links();
-        let mut detached = Vec::new();
-        for entry in fs::read_dir(&links).map_err(|error| unwritable(&links, error))? {
-            let name = entry.map_err(|error| unwritable(&links, error))?.file_name();
-            let index =
-                name.to_str().and_then(|name| name.strip_prefix("if")?.strip_suffix("-xdp")?.parse().ok());
-            if let Some(index) = index.filter(|index| !guarded.contains(index)) {
-                self.detach(index)?;
-                detached.push(index);
-            }
-        }
-        Ok(detached)
     }
 
     /// Pins maps under their names, in the place of those that are pinned there. One that is killed in the middle
@@ -123,13 +138,22 @@ impl Pins {
         self.folder.join("maps")
     }
 
-    fn links(&self) -> PathBuf {
+    /// Where the links are pinned.
+    pub(super) fn links(&self) -> PathBuf {
         self.folder.join("links")
+    }
+
+    /// Where a link of an interface is pinned.
+    pub(super) fn link(&self, interface: u32, hook: Hook) -> PathBuf {
+        link(&self.folder, interface, hook)
     }
 }
 
 impl Drop for Pins {
     fn drop(&mut self) {
+        if self.lock.is_none() {
+            return;
+        }
         let folders = [self.maps(), self.links(), self.folder.clone()];
         for folder in folders.iter().chain(&self.made) {
             // The kernel refuses it while something is pinned there, which is what is wanted.
@@ -171,8 +195,8 @@ fn lock(path: &Path) -> Result<Flock<File>, Fault> {
     }
 }
 
-fn link(folder: &Path, interface: u32) -> PathBuf {
-    folder.join(format!("links/if{interface}-xdp"))
+fn link(folder: &Path, interface: u32, hook: Hook) -> PathBuf {
+    folder.join(format!("links/if{interface}-{}", hook.as_str()))
 }
 
 fn in_bpf_file_system(path: &Path) -> Result<(), Fault> {
@@ -192,7 +216,7 @@ pub(super) fn forget(path: &Path) -> io::Result<()> {
     }
 }
 
-fn unwritable(path: &Path, error: io::Error) -> Fault {
+pub(super) fn unwritable(path: &Path, error: io::Error) -> Fault {
     let what = format!("cannot write '{}'", path.display());
     if error.kind() == io::ErrorKind::PermissionDenied {
         let hint = "run as root, or let this user write the folder that 'guard.pin-path' names";

@@ -11,6 +11,7 @@ use ssh_guard_common::records::VerdictCount;
 use ssh_guard_common::verdict::Verdict;
 
 use crate::ban::Reason;
+use crate::config::settings::Mode;
 use crate::event::{Kind, Outcome};
 use crate::session::{Stage, Totals};
 
@@ -280,7 +281,7 @@ impl Metrics {
             self.log_lines.with_label_values(&[input.as_str(), outcome.as_str()]);
         }
         for interface in interfaces {
-            self.attached.with_label_values(&[interface]);
+            self.set_attached(interface, None);
         }
         for reason in Reason::ALL {
             self.bans.with_label_values(&[reason.as_str()]);
@@ -393,10 +394,13 @@ impl Metrics {
         self.blocklist_drift.set(saturated(places));
     }
 
-    /// Notes whether an interface is guarded, and in which mode.
-    pub fn set_attached(&self, interface: &str, mode: &str, attached: bool) {
-        self.attached.with_label_values(&[interface]).set(i64::from(attached));
-        self.attach_mode.with_label_values(&[interface, mode]).set(i64::from(attached));
+    /// Notes in which mode an interface is guarded, if it is.
+    pub fn set_attached(&self, interface: &str, mode: Option<Mode>) {
+        self.attached.with_label_values(&[interface]).set(i64::from(mode.is_some()));
+        for one in Mode::OBTAINED {
+            let is_it = i64::from(mode == Some(one));
+            self.attach_mode.with_label_values(&[interface, one.as_str()]).set(is_it);
+        }
     }
 
     /// Writes everything in Prometheus' text format.
@@ -461,6 +465,7 @@ mod tests {
             "ssh_guard_map_errors_total{map=\"crowded\",operation=\"insert\"} 0",
             "ssh_guard_blocklist_drift 0",
             "ssh_guard_attached{interface=\"eth0\"} 0",
+            "ssh_guard_attach_mode{interface=\"eth0\",mode=\"tc\"} 0",
             "ssh_guard_build_info{version=\"0.1.0\"} 1",
         ] {
             assert!(text.lines().any(|line| line == series), "no '{series}' in\n{text}");

@@ -7,7 +7,7 @@ use ssh_guard_common::records::{SessionKey, SessionRecord};
 use tracing::{debug, info, warn};
 
 use crate::fault::Fault;
-use crate::kernel::{Counted, Earlier, Loaded, Pins};
+use crate::kernel::{Counted, Earlier, Pins, Sampler, Sessions};
 use crate::session::last_word;
 
 /// What has been copied.
@@ -19,12 +19,18 @@ pub(in crate::daemon) struct Counters {
     last_account: u32,
 }
 
+/// Where it is copied to.
+pub(in crate::daemon) struct Counting<'a> {
+    pub(in crate::daemon) sessions: &'a mut Sessions,
+    pub(in crate::daemon) sampler: &'a mut Sampler,
+}
+
 impl Counters {
     /// Copies what there is, before these programs see the first packet. What cannot be read or written begins anew.
     pub(in crate::daemon) fn take_over(
         pins: &Pins,
         earlier: Option<&Earlier>,
-        loaded: &mut Loaded,
+        counting: &mut Counting<'_>,
         ports: &[u16],
         mask: ssh_guard_common::source::SourceMask,
     ) -> Self {
@@ -38,7 +44,7 @@ impl Counters {
             info!("sources are others now: what they sent is counted anew");
         }
         let mut counters = Self { earlier: counted, with_sources, ..Self::default() };
-        match counters.copy(loaded, ports) {
+        match counters.copy(counting, ports) {
             Ok(sources) => {
                 debug!(
                     sessions = counters.sessions.len(),
@@ -53,15 +59,15 @@ impl Counters {
     }
 
     /// Copies what is new since, once these programs count; returns the greatest number that an account has.
-    pub(in crate::daemon) fn finish(mut self, loaded: &mut Loaded, ports: &[u16]) -> u32 {
-        if let Err(fault) = self.copy(loaded, ports) {
+    pub(in crate::daemon) fn finish(mut self, counting: &mut Counting<'_>, ports: &[u16]) -> u32 {
+        if let Err(fault) = self.copy(counting, ports) {
             warn!(error = fault.told(), "what an earlier daemon counted last is lost");
         }
         self.last_account
     }
 
     /// Copies what has not been copied yet; returns how many sources there are.
-    fn copy(&mut self, loaded: &mut Loaded, ports: &[u16]) -> Result<usize, Fault> {
+    fn copy(&mut self, counting: &mut Counting<'_>, ports: &[u16]) -> Result<usize, Fault> {
         // The sources first: what ends meanwhile is missing then, and not there twice.
         let mut sources = if self.with_sources { self.earlier.sources()? } else { Vec::new() };
         let mut sessions = self.earlier.sessions()?;
@@ -72,22 +78,22 @@ impl Counters {
         for (key, record) in sessions {
             match self.sessions.get(&key) {
                 None => {
-                    loaded.sessions.restore(key, record)?;
+                    counting.sessions.restore(key, record)?;
                     self.sessions.insert(key, record);
                 }
                 Some(before) if before.ended == 0 && record.ended != 0 => {
-                    loaded.sessions.restore_end(key, before, record)?;
+                    counting.sessions.restore_end(key, before, record)?;
                 }
                 Some(_) => {}
             }
         }
         for (key, mark) in self.earlier.marks()? {
             self.last_account = self.last_account.max(mark.account);
-            loaded.sessions.mark(key, mark)?;
+            counting.sessions.mark(key, mark)?;
         }
         let count = sources.len();
         for (source, record) in sources {
-            loaded.sampler.restore(source, record)?;
+            counting.sampler.restore(source, record)?;
         }
         Ok(count)
     }

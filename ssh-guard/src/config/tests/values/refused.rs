@@ -8,7 +8,7 @@ fn said(text: &str) -> String {
 #[test]
 fn a_value_that_its_key_does_not_allow_is_refused_with_what_is_allowed() {
     for (key, value) in [
-        ("guard.mode", r#""tc""#),
+        ("guard.mode", r#""driver""#),
         ("guard.ipv4-prefix", "23"),
         ("guard.ipv4-prefix", "33"),
         ("guard.ipv6-prefix", "47"),
