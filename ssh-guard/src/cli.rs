@@ -56,7 +56,7 @@ enum Verb {
     Sessions(sessions::Sessions),
     /// Ban addresses, networks or lists of them by hand
     Ban(ban::Ban),
-    /// Lift bans, and clear the scores that led to them
+    /// Lift bans, and clear the scores that led to them; without a daemon too
     Unban(ban::Unban),
     /// Never drop packets of these networks, or no longer
     Allow(allow::Allow),
@@ -117,7 +117,7 @@ impl CommandLine {
             Verb::Sources(sources) => sources.act(&daemon()?).await,
             Verb::Sessions(sessions) => sessions.act(&daemon()?).await,
             Verb::Ban(ban) => ban.act(&daemon()?).await,
-            Verb::Unban(unban) => unban.act(&daemon()?).await,
+            Verb::Unban(unban) => unban.act(&daemon()?, pin_path).await,
             Verb::Allow(allow) => allow.act(&daemon()?).await,
             Verb::Detach(detach) => detach.act(&daemon()?, pin_path).await,
             Verb::Resync => resync::act(&daemon()?).await,

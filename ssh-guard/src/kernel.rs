@@ -35,7 +35,7 @@ pub use attach::{Attachment, Hooks, Seen};
 pub use blocklist::Blocklist;
 pub use clock::KernelClock;
 pub use drift::{Drift, is_same_end};
-pub use earlier::{Counted, Earlier};
+pub use earlier::{Counted, Earlier, Lifted, Rescue};
 pub use known::KnownGood;
 pub use load::{Capacities, Kept, Loaded, Programs, load, load_from, load_with};
 pub use networks::{Look, Networks};

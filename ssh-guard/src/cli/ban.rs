@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use ipnet::IpNet;
 
+use super::alone;
 use super::output::to_stdout;
 use crate::config::{duration, network};
 use crate::control::Client;
@@ -67,7 +68,12 @@ impl Ban {
 }
 
 impl Unban {
-    pub(super) async fn act(self, daemon: &Client) -> Result<(), Fault> {
+    /// `pin_path` says where the pins lie, should no daemon answer.
+    pub(super) async fn act(
+        self,
+        daemon: &Client,
+        pin_path: impl FnOnce() -> Result<PathBuf, Fault>,
+    ) -> Result<(), Fault> {
         let request = match self.file {
             _ if self.all => UnbanRequest::All,
             Some(file) => UnbanRequest::List(name_of(&file)?),
@@ -76,7 +82,12 @@ impl Unban {
                 UnbanRequest::Each { addresses, networks }
             }
         };
-        tell(&daemon.post("/v1/unban", &request).await?)
+        match daemon.post("/v1/unban", &request).await {
+            Err(fault) if fault.exit() == Exit::NoDaemon => {
+                tell(&alone::unban(&pin_path()?, &request, fault)?)
+            }
+            answered => tell(&answered?),
+        }
     }
 }
 

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use aya::TestRunOptions;
 use aya::programs::{TestRun as _, Xdp};
+use aya::{EbpfLoader, TestRunOptions};
 use nix::time::{ClockId, clock_getres};
+use ssh_guard_common::names;
 use ssh_guard_common::time::{NEVER, TICK_SHIFT, Ticks, ticks};
 
+use super::load::load_program;
+use super::object::OBJECT;
+use super::refusal::refused;
 use crate::clock;
 use crate::fault::{Exit, Fault};
 use crate::moment::Moment;
@@ -26,6 +30,15 @@ pub struct KernelClock {
 }
 
 impl KernelClock {
+    /// Reads both clocks alone, with maps of one entry each, and counts ticks from `base`.
+    ///
+    /// # Errors
+    /// If the caller may not load BPF programs, or the kernel is too old for them.
+    pub(super) fn alone(base: u64) -> Result<Self, Fault> {
+        let mut ebpf = EbpfLoader::new().load(OBJECT).map_err(|error| refused(&error))?;
+        Self::start(load_program(&mut ebpf, names::PROGRAM_CLOCK)?, Some(base))
+    }
+
     /// Reads both clocks through the clock program, and counts ticks from `base`, or from now on.
     ///
     /// # Errors
@@ -44,6 +57,12 @@ impl KernelClock {
         self.moment = self.moment.plus(slept);
         self.asleep = asleep;
         Some(slept)
+    }
+
+    /// The tick in which both clocks were read.
+    #[must_use]
+    pub(super) fn now(&self) -> Ticks {
+        ticks(self.jiffies, self.base)
     }
 
     /// The jiffies from which ticks are counted.

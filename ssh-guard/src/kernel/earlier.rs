@@ -2,6 +2,8 @@
 //! sizes that are configured now and with hashes of its own, and what stood in the old ones is written into them before
 //! the program takes the place of the old one. So a restart, an upgrade and a change of sizes are one and the same.
 
+mod rescue;
+
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -13,6 +15,8 @@ use ssh_guard_common::flat::{CELL_WORDS, Family, Shape, V4, V6};
 use ssh_guard_common::records::{Authenticated, Block, SessionKey, SessionRecord, Settings, SourceRecord};
 use ssh_guard_common::source::{Source, SourceMask};
 use ssh_guard_common::{ABI, names};
+
+pub use rescue::{Lifted, Rescue};
 
 use super::flat::Table;
 use super::memory::Memory;
@@ -206,20 +210,28 @@ fn open(folder: &Path, name: &str) -> Result<Map, Fault> {
 
 /// Opens a flat table to read it from end to end; its seed is only needed to look something up.
 fn table<F: Family>(folder: &Path, name: &str) -> Result<Table<F>, Fault> {
+    let (memory, cells) = cells(folder, name)?;
+    if !cells.is_multiple_of(F::CELLS_PER_BUCKET) {
+        return Err(strange(folder, name).because("its entries are of another size"));
+    }
+    let shape = Shape { seed: [0; 4], buckets: cells / F::CELLS_PER_BUCKET, reserved: 0 };
+    Ok(Table::new(memory, shape))
+}
+
+/// Opens an array of cells, and says how many there are.
+fn cells(folder: &Path, name: &str) -> Result<(Memory, u32), Fault> {
     let Map::Array(data) = open(folder, name)? else { return Err(strange(folder, name)) };
     let info = data.info().map_err(|error| strange(folder, name).because(error))?;
     let cells = info.max_entries();
-    let is_table = matches!(info.map_type(), Ok(MapType::Array))
+    let is_cells = matches!(info.map_type(), Ok(MapType::Array))
         && info.value_size() == size(CELL_WORDS * size_of::<u32>())
-        && cells > 0
-        && cells.is_multiple_of(F::CELLS_PER_BUCKET);
-    if !is_table {
+        && cells > 0;
+    if !is_cells {
         return Err(strange(folder, name).because("its entries are of another size"));
     }
     let memory =
         Memory::of_map(data.fd().as_fd(), cells).map_err(|error| strange(folder, name).because(error))?;
-    let shape = Shape { seed: [0; 4], buckets: cells / F::CELLS_PER_BUCKET, reserved: 0 };
-    Ok(Table::new(memory, shape))
+    Ok((memory, cells))
 }
 
 fn strange(folder: &Path, name: &str) -> Fault {

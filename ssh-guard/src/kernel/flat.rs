@@ -98,29 +98,49 @@ impl<F: Family> Table<F> {
     /// Takes a source out; says whether it was in the table.
     pub(super) fn take(&mut self, source: Source) -> bool {
         let Found::Entry(Entry { bucket, slot, .. }) = self.find(source) else { return false };
+        self.empty(bucket, slot);
+        true
+    }
+
+    /// Takes out every entry that is meant. It reads the table from end to end, and needs no seed.
+    pub(super) fn take_each(&mut self, mut is_meant: impl FnMut(Source, &Block) -> bool) {
+        for (bucket, slot) in self.slots() {
+            if self.read(bucket, slot).is_some_and(|(source, block)| is_meant(source, &block)) {
+                self.empty(bucket, slot);
+            }
+        }
+    }
+
+    fn empty(&self, bucket: u32, slot: u32) {
         // The tag goes first; who has seen it before sees the head change before the rest does.
         self.store(at_slot(bucket, slot), 0);
         self.store(head(bucket), self.load(head(bucket)).wrapping_add(TAKEN_OUT));
         self.store(self.shape.end(bucket, slot), 0);
-        true
     }
 
     /// Every entry, in no order.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Source, Block)> {
-        let slots = (0..self.shape.buckets).flat_map(|bucket| (1..=SLOTS).map(move |slot| (bucket, slot)));
-        slots.filter_map(|(bucket, slot)| {
-            let tag = self.load(at_slot(bucket, slot));
-            if tag == 0 {
-                return None;
-            }
-            let source = self.source_at(bucket, slot, tag);
-            let block = Block {
-                end: self.load(self.shape.end(bucket, slot)),
-                last_hit: self.load(self.shape.last_hit(bucket, slot)),
-                hits: self.load(self.shape.hits(bucket, slot)),
-            };
-            Some((source, block))
-        })
+        self.slots().filter_map(|(bucket, slot)| self.read(bucket, slot))
+    }
+
+    /// Every slot, with its bucket.
+    fn slots(&self) -> impl Iterator<Item = (u32, u32)> + use<F> {
+        (0..self.shape.buckets).flat_map(|bucket| (1..=SLOTS).map(move |slot| (bucket, slot)))
+    }
+
+    /// The entry in a slot.
+    fn read(&self, bucket: u32, slot: u32) -> Option<(Source, Block)> {
+        let tag = self.load(at_slot(bucket, slot));
+        if tag == 0 {
+            return None;
+        }
+        let source = self.source_at(bucket, slot, tag);
+        let block = Block {
+            end: self.load(self.shape.end(bucket, slot)),
+            last_hit: self.load(self.shape.last_hit(bucket, slot)),
+            hits: self.load(self.shape.hits(bucket, slot)),
+        };
+        Some((source, block))
     }
 
     /// Whose entry stands in a slot with a tag.

@@ -24,6 +24,7 @@ use crate::fault::{Exit, Fault};
 use crate::network::Network;
 pub use mend::Look;
 use nest::{Ban, Nest};
+pub(super) use states::Stretch;
 use tries::KernelTries;
 use writer::{Change, Writer};
 

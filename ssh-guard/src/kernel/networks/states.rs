@@ -9,7 +9,7 @@ use crate::network::Network;
 
 /// The states of the /24s in a stretch of addresses, as they are to be.
 #[derive(Debug)]
-pub(super) struct Stretch {
+pub(in crate::kernel) struct Stretch {
     numbers: Numbers,
     words: Vec<u32>,
 }
@@ -23,7 +23,7 @@ struct Numbers {
 
 impl Stretch {
     /// The /24s in an IPv4 network, or the one that it lies in, all in the same state.
-    pub(super) fn of(network: Network, state: State) -> Self {
+    pub(in crate::kernel) fn of(network: Network, state: State) -> Self {
         let numbers = Numbers::of(network);
         let words = numbers.last / PER_WORD - numbers.first / PER_WORD + 1;
         Self { numbers, words: vec![pattern(state); words as usize] }
@@ -51,7 +51,7 @@ impl Stretch {
     }
 
     /// Writes the states, each word of which readers see before or after.
-    pub(super) fn store(&self, memory: &Memory) {
+    pub(in crate::kernel) fn store(&self, memory: &Memory) {
         for (word, states) in (self.numbers.first / PER_WORD..).zip(&self.words) {
             let mask = self.numbers.mask(word);
             let there = memory.at(at(word));
