@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
+use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{
     AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt,
@@ -12,6 +13,7 @@ use ssh_guard_common::packet::{self, Ports, Reading};
 use ssh_guard_common::source::Source;
 
 use crate::lab::Lab;
+use crate::wait::{PATIENCE, poll};
 
 /// A raw socket on client 0's end of a lab's first link.
 #[derive(Debug)]
@@ -98,9 +100,12 @@ impl Wire {
     pub fn send(&self, frame: &[u8]) {
         let mut frame = frame.to_vec();
         frame[..6].copy_from_slice(&self.server);
-        let sent =
-            send(self.socket.as_raw_fd(), &frame, MsgFlags::empty()).expect("the interface takes the frame");
-        assert_eq!(sent, frame.len());
+        // While the other end has no room left, older kernels (5.10) refuse a frame.
+        let sent = poll(PATIENCE, || match send(self.socket.as_raw_fd(), &frame, MsgFlags::empty()) {
+            Err(Errno::ENOBUFS) => None,
+            sent => Some(sent.expect("the interface takes the frame")),
+        });
+        assert_eq!(sent, Some(frame.len()));
     }
 
     /// Waits for the server's answer to what came from `port`; nothing if there is none before an answer to
