@@ -86,7 +86,7 @@ fn script(modules: &[&str], arguments: &[String]) -> String {
 /// The part of the script that runs a program of tests: those that are listed, or those that the arguments choose.
 fn run(tests: &Tests, arguments: &[String]) -> String {
     let Tests { program, only } = tests;
-    // One at a time: another machine has the other processor, and Linux 5.10 was seen to hang where two programs ran tests.
+    // One at a time: another machine has the other processor, and Linux 5.10 was once seen to hang with two at a time.
     let mut line = format!("/tests/{program} --test-threads 1");
     if arguments.is_empty() && !only.is_empty() {
         line += " --exact";
