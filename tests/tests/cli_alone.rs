@@ -26,6 +26,7 @@ fn without_a_daemon_each_verb_that_asks_it_says_so() {
         &["status"][..],
         &["bans"],
         &["sources"],
+        &["sessions"],
         &["ban", "203.0.113.7"],
         &["unban", "203.0.113.7"],
         &["unban", "--all"],
@@ -178,7 +179,9 @@ fn the_short_help_takes_one_line_for_each_option() {
         assert_eq!(output.status.code(), Some(0), "{args:?}");
         String::from_utf8(output.stdout).unwrap()
     };
-    for verb in ["run", "status", "bans", "sources", "ban", "unban", "allow", "explain", "check", "config"] {
+    for verb in [
+        "run", "status", "bans", "sources", "sessions", "ban", "unban", "allow", "explain", "check", "config",
+    ] {
         let short = help(&[verb, "-h"]);
         let options = short.split_once("Options:\n").unwrap().1;
         for line in options.lines() {

@@ -251,3 +251,37 @@ fn tags_options_and_extension_headers_hide_no_session() {
         assert_eq!(sessions(&programs).len(), number, "{packet:?}");
     }
 }
+
+#[test]
+fn what_an_earlier_daemon_counted_never_takes_the_place_of_what_is_counted_now() {
+    needs!(NEED[0], NEED[1]);
+    let mut programs = Programs::new();
+    sees(&mut programs, &banner(V4, 100));
+    judges(&mut programs, &from(V4).ack());
+    let [(key, counted)] = sessions(&programs)[..] else { panic!("one session") };
+    let earlier = SessionRecord { packets: 90, first_seen: 1, ..counted };
+    programs.loaded.sessions.restore(key, earlier).unwrap();
+    let of_source = SourceRecord { packets: 900, opened: 9, ..SourceRecord::default() };
+    programs.loaded.sampler.restore(source_of(V4), of_source).unwrap();
+    assert_eq!(session(&programs), counted);
+    assert_eq!(source(&programs, V4).unwrap().opened, 1);
+
+    // A session that ended while it was taken over has ended, unless it has been counted on.
+    let other = SessionKey { client_port: 1, ..key };
+    let ended = SessionRecord { ended: 5, ..earlier };
+    programs.loaded.sessions.restore(other, earlier).unwrap();
+    programs.loaded.sessions.restore_end(other, &earlier, ended).unwrap();
+    programs.loaded.sessions.restore_end(key, &earlier, ended).unwrap();
+    let all = sessions(&programs);
+    let record = |key: SessionKey| all.iter().find(|(there, _)| *there == key).unwrap().1;
+    assert_eq!((record(other), record(key)), (ended, counted));
+    let gone = SessionKey { client_port: 2, ..key };
+    programs.loaded.sessions.restore_end(gone, &earlier, ended).unwrap();
+    assert_eq!(sessions(&programs).len(), 2, "what is not there has ended long ago");
+
+    programs.loaded.sampler.restore(source_of(V6), of_source).unwrap();
+    assert_eq!(source(&programs, V6).unwrap(), of_source);
+    let sums =
+        programs.loaded.sampler.in_sessions(ssh_guard_common::source::SourceMask::new(32, 64)).unwrap();
+    assert_eq!(sums[&source_of(V4)], (counted.packets, counted.bytes), "what has ended is with its source");
+}

@@ -14,7 +14,7 @@ pub(super) struct Sessions {
     /// Show those of this address or network alone
     #[arg(long, value_name = "ADDR|NET")]
     source: Option<String>,
-    /// Show as many sessions, those that are not closed first, then those with the most packets
+    /// Show as many sessions, the busiest first
     #[arg(long, value_name = "N", default_value_t = 100)]
     top: usize,
     /// Print JSON
