@@ -7,8 +7,8 @@ use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use aya::programs::Xdp;
 use aya::programs::xdp::XdpMode;
+use aya::programs::{SchedClassifier, TcAttachType, Xdp};
 use nix::mount::{MsFlags, mount};
 use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, unshare};
@@ -104,6 +104,19 @@ impl Bed {
         self.receiver.within(|| {
             let index = if_nametoindex(self.interface.as_str()).context("the interface is gone")?;
             program.attach_to_if_index(index, XdpMode::Driver).context("cannot attach")?;
+            Ok(())
+        })
+    }
+
+    /// Attaches a program to what leaves by the receiver's interface, for as long as it is loaded.
+    ///
+    /// # Errors
+    /// If the kernel refuses (before 6.6).
+    pub fn attach_to_egress(&self, program: &mut SchedClassifier) -> Result<()> {
+        self.receiver.within(|| {
+            program
+                .attach(&self.interface, TcAttachType::Egress)
+                .context("cannot attach what sees answers")?;
             Ok(())
         })
     }

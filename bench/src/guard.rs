@@ -3,9 +3,10 @@
 use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result, bail};
-use aya::programs::{Program, ProgramFd, Xdp};
+use aya::programs::{Program, ProgramFd, SchedClassifier, Xdp};
 use ssh_guard::kernel::{Capacities, Loaded, Programs, load};
 use ssh_guard::network::Network;
+use ssh_guard_common::names;
 use ssh_guard_common::records::{SessionKey, SessionRecord, Settings};
 use ssh_guard_common::source::{Source, SourceMask};
 use ssh_guard_common::time::NEVER;
@@ -120,6 +121,20 @@ impl Guard {
     /// If the map cannot be read.
     pub fn count(&self, verdict: Verdict) -> Result<u64> {
         Ok(self.0.sampler.verdicts()?[verdict as usize].packets)
+    }
+
+    /// The program that sees servers answer.
+    ///
+    /// # Errors
+    /// If it is not what it should be, or the kernel refuses it.
+    pub fn witness(&mut self) -> Result<&mut SchedClassifier> {
+        match self.0.ebpf.program_mut(names::PROGRAM_WITNESS) {
+            Some(Program::SchedClassifier(witness)) => {
+                witness.load().context("the kernel refuses the witness")?;
+                Ok(witness)
+            }
+            _ => bail!("the witness is no program for traffic control"),
+        }
     }
 
     /// The program that would be attached.

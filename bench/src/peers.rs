@@ -138,5 +138,6 @@ pub fn put_guard(bed: &Bed, list: &[Ipv4Addr]) -> Result<Guard> {
     let mut guard = Guard::load(u32::try_from(list.len())?)?;
     guard.block(list.iter().copied().map(Source::from))?;
     bed.attach(guard.program()?)?;
+    bed.attach_to_egress(guard.witness()?)?;
     Ok(guard)
 }

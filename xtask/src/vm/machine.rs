@@ -32,7 +32,7 @@ fn command(image: &Path, system: &Path) -> Command {
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", PATIENCE, "qemu-system-x86_64"]);
     // Not KVM: where this itself runs in a virtual machine, that need not work, even if it is there.
-    command.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2G"]);
+    command.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1", "-m", "2G"]);
     command.args(["-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"]);
     command.arg("-kernel").arg(image).arg("-initrd").arg(system);
     // A kernel that panics ends the machine. What guards against other programs on the processor has nobody to guard against.

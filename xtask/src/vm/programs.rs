@@ -53,6 +53,16 @@ pub const TESTS: &[Tests] = &[
             "native_mode_takes_jumbo_frames_where_the_kernel_does_and_says_what_to_do_where_not",
         ],
     },
+    // Before 6.6 by filters, later by links.
+    Tests { program: "attach_tc", only: &["in_mode_tc_bans_hold_through_a_crash_and_a_restart"] },
+    Tests {
+        program: "witness",
+        only: &[
+            "what_is_sent_again_after_the_end_opens_no_session_and_another_one_between_the_same_ends_does",
+            "tags_options_and_extension_headers_hide_no_session",
+        ],
+    },
+    Tests { program: "keeper", only: &["an_interface_that_is_deleted_and_made_again_is_guarded_again"] },
     Tests {
         program: "adopt",
         only: &[
