@@ -26,9 +26,10 @@ pub(super) struct Run {
     /// By default what the configuration says, or else 22.
     #[arg(long, value_name = "N")]
     port: Vec<NonZeroU16>,
-    /// Where to judge packets: auto (native, or else tc), native (in the driver), tc (traffic control), generic (slower)
+    /// Where to judge packets: auto, native, tc or generic
     ///
-    /// By default what the configuration says, or else auto.
+    /// Native is in the driver, tc in traffic control, auto native or else tc; generic is slower. By default what the
+    /// configuration says, or else auto.
     #[arg(long)]
     mode: Option<Mode>,
     /// Judge and count packets, and drop none
