@@ -32,8 +32,6 @@ use writer::{Change, Writer};
 pub struct Networks {
     writer: Writer<KernelTries>,
     capacity: u32,
-    /// Programs that are loaded from the same object later name the maps by these descriptors.
-    _memories: [Map; 2],
 }
 
 /// The maps of the banned networks, as they were loaded.
@@ -55,7 +53,7 @@ impl Networks {
             Table::new(memory(&table, shape.cells::<V4>())?, shape),
             KernelTries::new(trie_v4, trie_v6)?,
         );
-        Ok(Self { writer, capacity, _memories: [states, table] })
+        Ok(Self { writer, capacity })
     }
 
     /// The flag of [`Settings::in_use`] to set before the first network of this one's family is blocked.

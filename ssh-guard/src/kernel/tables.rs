@@ -19,8 +19,6 @@ pub(super) struct Tables<V> {
     v4: Table<V4>,
     v6: Table<V6>,
     beside: HashMap<MapData, Source, V>,
-    /// Programs that are loaded from the same object later name the maps by these descriptors.
-    _kept: [Map; 2],
 }
 
 /// The maps of such tables, as they were loaded.
@@ -60,13 +58,7 @@ impl<V: Pod> Tables<V> {
         let beside = HashMap::try_from(beside).map_err(|error| {
             Fault::new(Exit::Failure, format!("{what} is not what it should be")).because(error)
         })?;
-        let maps = [v4, v6];
-        Ok(Self {
-            v4: table(&maps[0], shapes.v4, what)?,
-            v6: table(&maps[1], shapes.v6, what)?,
-            beside,
-            _kept: maps,
-        })
+        Ok(Self { v4: table(&v4, shapes.v4, what)?, v6: table(&v6, shapes.v6, what)?, beside })
     }
 
     /// Puts a source in, or changes its end, and says where; beside its table it has the value that `value` makes of the one
