@@ -59,6 +59,12 @@ impl<'a> Bytes for Frame<'a> {
     }
 
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "it was a port before")]
+    fn joined_port(&self, port: u16) -> u16 {
+        join::<0xffff>(u64::from(port), load!("u64", self.start, 0)) as u16
+    }
+
+    #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "a BPF program's words are 64 bits wide")]
     fn joined(&self, offset: usize) -> usize {
         // The addresses stand there: a header that ends anywhere begins behind them.

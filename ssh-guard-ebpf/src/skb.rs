@@ -61,6 +61,14 @@ impl Bytes for Skb<'_> {
     }
 
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "it was a port before")]
+    fn joined_port(&self, port: u16) -> u16 {
+        // SAFETY: the context lives as long as this.
+        let length = unsafe { (*self.skb).len };
+        join::<0xffff>(u64::from(port), u64::from(length)) as u16
+    }
+
+    #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "an offset in a packet")]
     fn joined(&self, offset: usize) -> usize {
         // SAFETY: the context lives as long as this.

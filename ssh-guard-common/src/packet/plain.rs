@@ -16,17 +16,17 @@ where
     if headers.short::<ETHERTYPE>() != IPV4 {
         return None;
     }
-    read_headers(headers.behind::<ETHERNET>(), ports)
+    read_headers(frame, headers.behind::<ETHERNET>(), ports)
 }
 
 /// The same of a packet that has nothing in front of its IPv4 header.
 #[inline(always)]
 pub(super) fn read_bare(packet: &impl Bytes, ports: &impl Ports) -> Option<Reading> {
-    read_headers(packet.stretch::<{ IP + LEAST_TCP }>(0)?, ports)
+    read_headers(packet, packet.stretch::<{ IP + LEAST_TCP }>(0)?, ports)
 }
 
 #[inline(always)]
-fn read_headers<P: Ports>(headers: impl Stretch, ports: &P) -> Option<Reading> {
+fn read_headers<P: Ports>(packet: &impl Bytes, headers: impl Stretch, ports: &P) -> Option<Reading> {
     if headers.byte::<VERSION_AND_LENGTH>() != WITHOUT_OPTIONS {
         return None;
     }
@@ -41,6 +41,7 @@ fn read_headers<P: Ports>(headers: impl Stretch, ports: &P) -> Option<Reading> {
     if !ports.guard(port) {
         return Some(Reading::Elsewhere);
     }
+    let port = packet.joined_port(port);
     let Ends { source, server } =
         Ends::of::<P>(Source::from_v4(headers.word::<FROM>()), Source::from_v4(headers.word::<TO>()));
     Some(Reading::Guarded(Segment {

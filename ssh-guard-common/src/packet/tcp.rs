@@ -94,6 +94,7 @@ pub(super) fn read<P: Ports>(frame: &impl Bytes, offset: usize, carrier: Carrier
     if !ports.guard(port) {
         return Reading::Elsewhere;
     }
+    let port = frame.joined_port(port);
     // A first fragment may hold the ports and not the flags.
     if segment_length < DATA_OFFSET + 2 {
         return uncertain;
