@@ -96,7 +96,12 @@ impl Programs {
         for name in [names::PROGRAM_TC, names::PROGRAM_WITNESS] {
             let tc: &mut SchedClassifier =
                 program(&mut loaded, name).try_into().expect("it is a program for traffic control");
-            tc.load().unwrap_or_else(|why| panic!("{name}: {why}"));
+            // The verifier may have said hundreds of thousands of lines, of which the last ones matter.
+            tc.load().unwrap_or_else(|why| {
+                let said = why.to_string();
+                let end: Vec<&str> = said.lines().rev().take(10).collect();
+                panic!("{name}: {}", end.into_iter().rev().collect::<Vec<_>>().join("\n"))
+            });
         }
         Self { loaded }
     }

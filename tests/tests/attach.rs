@@ -275,7 +275,7 @@ fn native_mode_takes_jumbo_frames_where_the_kernel_does_and_says_what_to_do_wher
     lab.client_namespace(0).ip("link set eth0 mtu 9000");
     let (site, mode) = (Site::with_log(""), if takes_several_buffers() { "native" } else { "generic" });
     if mode == "generic" {
-        let answer = site.run(lab.server(), &["run"]);
+        let answer = site.run(lab.server(), &["run", "--mode", "native"]);
         assert_eq!(answer.code, 1, "{answer:?}");
         let told = "cannot attach to eth0: its driver refuses native XDP as it is set up (MTU";
         assert!(answer.stderr.contains(told) && answer.stderr.contains("hint: lower its MTU"), "{answer:?}");
