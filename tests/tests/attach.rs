@@ -175,6 +175,11 @@ fn another_mode_than_an_earlier_daemons_is_refused_and_its_guard_stays_in_force(
     assert!(answer.stderr.contains(told), "{answer:?}");
     assert_eq!(mode_of(lab.server(), "eth0").as_deref(), Some("generic"));
     assert_eq!(lab.client("203.0.113.7").connect(22, SHORT), Connect::TimedOut, "the block stays");
+    // Left to choose, it takes the place beside.
+    daemon.start_again();
+    assert_eq!(interfaces(&daemon)[0]["mode"], "tc");
+    assert_eq!(mode_of(lab.server(), "eth0"), None);
+    assert_eq!(lab.client("203.0.113.7").connect(22, SHORT), Connect::TimedOut, "the block stays");
     drop(listener);
 }
 

@@ -88,6 +88,70 @@ fn an_interface_that_is_renamed_stays_guarded() {
 }
 
 #[test]
+fn another_interface_that_takes_the_name_of_a_renamed_one_is_guarded_too() {
+    needs!(ALL[0], ALL[1], ALL[2]);
+    let lab = Lab::with_clients(2);
+    let daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
+    let listener = listen(&lab);
+    assert_eq!(daemon.cli(&["ban", BANNED, "10.101.0.7"]).code, 0);
+    assert_eq!(lab.client("10.101.0.7").connect(22, PATIENCE), Connect::Open, "nobody guards eth1");
+    lab.server().ip("link set eth0 down\nlink set eth0 name wan0\nlink set wan0 up");
+    eventually(PATIENCE, "its new name is told", || interface(&daemon, 0)["name"] == "wan0");
+    lab.server().ip("link set eth1 down\nlink set eth1 name eth0\nlink set eth0 up");
+    eventually(PATIENCE, "the other one is guarded", || interface(&daemon, 1)["attached"] == true);
+    assert_eq!(interface(&daemon, 1)["name"], "eth0");
+    assert_eq!(interface(&daemon, 0)["attached"], true);
+    lab.server().ip("route add 10.101.0.0/16 via 10.77.1.2");
+    assert_eq!(lab.client("10.101.0.7").connect(22, SHORT), Connect::TimedOut);
+    assert!(daemon.output().contains("both are guarded"), "{}", daemon.output());
+    drop(listener);
+}
+
+#[test]
+fn pins_that_somebody_removes_are_made_again_and_no_ban_is_lost() {
+    needs!(ALL[0], ALL[1], ALL[2]);
+    let lab = Lab::new();
+    let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
+    let listener = listen(&lab);
+    assert_eq!(daemon.cli(&["ban", BANNED]).code, 0);
+    let folder = daemon.pin_path().join("v1");
+    std::fs::remove_dir_all(folder.join("maps")).unwrap();
+    eventually(PATIENCE, "the maps are pinned again", || folder.join("maps/SETTINGS").exists());
+    std::fs::remove_dir_all(&folder).unwrap();
+    eventually(PATIENCE, "all is pinned again", || {
+        folder.join("maps/VERDICTS").exists() && folder.join("links").is_dir() && links(&daemon).len() == 2
+    });
+    eventually(PATIENCE, "it is guarded again", || interface(&daemon, 0)["attached"] == true);
+    daemon.kill9();
+    assert_eq!(lab.client(BANNED).connect(22, SHORT), Connect::TimedOut, "without a daemon");
+    daemon.start_again();
+    assert_eq!(daemon.json(&["status"])["bans"]["ipv4"], 1);
+    assert_eq!(lab.client(BANNED).connect(22, SHORT), Connect::TimedOut);
+    drop(listener);
+}
+
+#[test]
+fn sessions_that_a_banned_source_began_while_nothing_was_attached_are_closed() {
+    needs!(ALL[0], ALL[1], ALL[2]);
+    let lab = Lab::new();
+    let daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
+    let listener = listen(&lab);
+    assert_eq!(daemon.cli(&["ban", BANNED]).code, 0);
+    let mut open = None;
+    eventually(PATIENCE, "it gets in while the program is off", || {
+        for pin in std::fs::read_dir(daemon.pin_path().join("v1/links")).unwrap() {
+            // Another one may be made in between.
+            let _gone = std::fs::remove_file(pin.unwrap().path());
+        }
+        open = lab.client(BANNED).open(22, Duration::from_millis(50)).ok();
+        open.is_some()
+    });
+    let closed = || daemon.json(&["status"])["sockets_closed"].as_u64().unwrap();
+    eventually(PATIENCE, "its session is closed", || closed() > 0);
+    drop((open, listener));
+}
+
+#[test]
 fn what_cannot_be_attached_again_is_told_once_and_tried_until_it_can() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::with_clients(2);

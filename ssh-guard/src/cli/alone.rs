@@ -24,8 +24,10 @@ pub(super) async fn detach(pin_path: &Path) -> Result<Done, Fault> {
         done.done.push("bans stay in the kernel's maps: the next daemon takes them over".to_owned());
     }
     if pins.is_there() && !pins.is_ours() {
-        done.done
-            .push("a daemon that does not answer still runs; should it go on, it attaches again".to_owned());
+        done.done.push(
+            "a daemon that does not answer still runs; should it go on, it does what it was asked meanwhile"
+                .to_owned(),
+        );
     }
     Ok(done)
 }

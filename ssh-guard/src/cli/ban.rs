@@ -82,7 +82,12 @@ impl Unban {
                 UnbanRequest::Each { addresses, networks }
             }
         };
-        match daemon.post("/v1/unban", &request).await {
+        // Lists take their time.
+        let answered = match &request {
+            UnbanRequest::Each { .. } => daemon.post_soon("/v1/unban", &request).await,
+            UnbanRequest::List(_) | UnbanRequest::All => daemon.post("/v1/unban", &request).await,
+        };
+        match answered {
             Err(fault) if fault.exit() == Exit::NoDaemon => {
                 tell(&alone::unban(&pin_path()?, &request, fault)?)
             }

@@ -21,7 +21,7 @@ impl Detach {
         pin_path: impl FnOnce() -> Result<PathBuf, Fault>,
     ) -> Result<(), Fault> {
         let Self {} = self;
-        match daemon.post("/v1/detach", &DetachRequest {}).await {
+        match daemon.post_soon("/v1/detach", &DetachRequest {}).await {
             Err(fault) if fault.exit() == Exit::NoDaemon => tell(&alone::detach(&pin_path()?).await?),
             answered => tell(&answered?),
         }

@@ -57,6 +57,19 @@ impl Client {
         self.ask(Method::POST, &format!("/v1/list?{query}"), list.into()).await
     }
 
+    /// Has something changed that can be done without a daemon too, should none answer before long.
+    ///
+    /// # Errors
+    /// If no daemon answers, or it refuses.
+    pub async fn post_soon<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        request: &impl Serialize,
+    ) -> Result<A, Fault> {
+        let answer = tokio::time::timeout(SOON, self.post(path, request)).await;
+        answer.unwrap_or_else(|_| Err(self.silent("it does not answer within ten seconds")))
+    }
+
     async fn ask<A: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<A, Fault> {
         let exchange = tokio::time::timeout(PATIENCE, self.exchange(method, path, body)).await;
         let (status, answer) = exchange.map_err(|_| self.silent("it does not answer within a minute"))??;
@@ -125,3 +138,4 @@ impl Client {
 }
 
 const PATIENCE: Duration = Duration::from_mins(1);
+const SOON: Duration = Duration::from_secs(10);

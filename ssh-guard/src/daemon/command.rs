@@ -78,6 +78,17 @@ impl Counter {
     }
 }
 
+impl Counter {
+    /// Says so if what was just banned is dropped nowhere.
+    fn with_doubts(&self, mut done: Done) -> Done {
+        if self.board.status().interfaces.iter().all(|interface| !interface.attached) {
+            done.done
+                .push("but nothing is attached: nobody is dropped anywhere (ssh-guard status)".to_owned());
+        }
+        done
+    }
+}
+
 impl Desk for Counter {
     fn status(&self) -> Status {
         self.board.status()
@@ -105,7 +116,8 @@ impl Desk for Counter {
     }
 
     async fn ban(&self, request: BanRequest) -> Result<Done, Fault> {
-        self.ask(|answer| Command::Ban { request, answer }).await?
+        let done = self.ask(|answer| Command::Ban { request, answer }).await?;
+        done.map(|done| self.with_doubts(done))
     }
 
     async fn list(&self, request: ListRequest, listed: Listed) -> Result<Done, Fault> {
@@ -119,7 +131,8 @@ impl Desk for Counter {
             entries.map_err(|error| Fault::new(Exit::Failure, "cannot sort the list").because(error))?;
         let name = name.map_or(ListName::Input, |name| ListName::File(name.into()));
         let list = NewList { name, entries, length, reason, forced: force };
-        self.ask(|answer| Command::Load { list, answer }).await?
+        let done = self.ask(|answer| Command::Load { list, answer }).await?;
+        done.map(|done| self.with_doubts(done))
     }
 
     async fn unban(&self, request: UnbanRequest) -> Result<Done, Fault> {

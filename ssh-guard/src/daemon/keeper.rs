@@ -7,17 +7,19 @@ mod start;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::command::Reply;
+use crate::clock;
 use crate::config::settings::Mode;
 use crate::control::api::{Done, InterfaceStatus};
 use crate::fault::{Exit, Fault};
 use crate::interface::{Changes, Interface, Network};
 use crate::kernel::{Attachment, Hooks};
+use crate::moment::Moment;
 use crate::observe::Metrics;
 pub(super) use start::attach;
 
@@ -37,6 +39,8 @@ pub(super) struct Outlook {
     pub(super) note: watch::Sender<Vec<InterfaceStatus>>,
     /// Orders to let go of everything.
     pub(super) orders: mpsc::Receiver<Reply>,
+    /// Told when packets are judged again that were not for a while: sessions may have begun that are to be closed.
+    pub(super) blocked: Arc<Notify>,
 }
 
 /// An interface that is to be guarded.
@@ -53,7 +57,8 @@ struct Guarded {
     witness: bool,
     /// Why it could not be attached to, once that was told.
     failure: Option<String>,
-    witness_failed: bool,
+    /// When the witness is tried again that could not be attached.
+    witness_again: Option<Moment>,
 }
 
 impl Keeper {
@@ -74,7 +79,11 @@ impl Keeper {
                         debug!("nobody waits for the answer");
                     }
                 }
-                () = changed(&mut changes) => self.look(&outlook).await,
+                () = changed(&mut changes) => {
+                    self.look(&outlook).await;
+                    // Where interfaces come and go by the hundred, one look is enough for many of them.
+                    tokio::time::sleep(PAUSE).await;
+                }
                 _ = every_second.tick() => self.look(&outlook).await,
             }
         }
@@ -88,8 +97,13 @@ impl Keeper {
     /// Looks whether all is as it should be, puts right what is not, and writes down what it sees.
     async fn look(&mut self, outlook: &Outlook) {
         let Some(there) = self.see(outlook).await else { return };
+        self.follow_names(&there);
+        if let Err(fault) = self.hooks.renew_pins() {
+            debug!(error = fault.told(), "what is in force would not outlive the daemon");
+        }
         if self.put_right(&there) {
             self.see(outlook).await;
+            outlook.blocked.notify_one();
         }
     }
 
@@ -141,6 +155,8 @@ impl Keeper {
             }
             (None, _) => {
                 guarded.failure = None;
+                // It is waited for by this name.
+                guarded.shown.clone_from(&guarded.name);
                 Some("the interface is gone".to_owned())
             }
         };
@@ -172,6 +188,35 @@ impl Keeper {
             .or_else(|| named(&guarded.shown))
     }
 
+    /// Guards an interface that has taken the name of one that is called otherwise now, beside that one.
+    fn follow_names(&mut self, there: &[Interface]) {
+        for at in 0..self.guarded.len() {
+            let guarded = &self.guarded[at];
+            let renamed = there.iter().find(|it| it.index == guarded.index && it.name != guarded.name);
+            let Some(renamed) = renamed else { continue };
+            let is_guarded = |index: u32| self.guarded.iter().any(|other| other.index == index);
+            let taken = there.iter().find(|it| it.name == guarded.name && !is_guarded(it.index));
+            let Some(new) = taken else { continue };
+            warn!(
+                interface = new.name,
+                renamed = renamed.name,
+                "another interface has its name now: both are guarded"
+            );
+            let added = Guarded {
+                name: guarded.name.clone(),
+                shown: new.name.clone(),
+                index: new.index,
+                mode: self.mode,
+                degraded: Some("it is new".to_owned()),
+                witness: false,
+                failure: None,
+                witness_again: None,
+            };
+            self.guarded[at].name.clone_from(&renamed.name);
+            self.guarded.push(added);
+        }
+    }
+
     /// Attaches what is missing; says whether it tried.
     fn put_right(&mut self, there: &[Interface]) -> bool {
         if self.detached {
@@ -187,7 +232,7 @@ impl Keeper {
                 tried = true;
                 // The verifier may need a while for a program that is loaded for this.
                 tokio::task::block_in_place(|| self.attach_again(at, interface));
-            } else if !guarded.witness && !guarded.witness_failed {
+            } else if !guarded.witness && guarded.witness_again.is_none_or(|again| again <= clock::now()) {
                 tried = true;
                 tokio::task::block_in_place(|| self.attach_witness(at, interface));
             }
@@ -226,8 +271,9 @@ impl Keeper {
 
     fn attach_witness(&mut self, at: usize, interface: &Interface) {
         let attached = self.hooks.attach_witness(interface);
-        self.guarded[at].witness_failed = attached.is_err();
-        if let Err(fault) = attached {
+        let again = attached.as_ref().err().map(|_| clock::now().plus(WITNESS_AGAIN));
+        let before = std::mem::replace(&mut self.guarded[at].witness_again, again);
+        if let (Err(fault), None) = (attached, before) {
             tell_blind(interface, &fault);
         }
     }
@@ -266,6 +312,11 @@ impl Guarded {
         }
     }
 }
+
+/// The least time between two looks for news of interfaces.
+const PAUSE: Duration = Duration::from_millis(50);
+/// After this time a witness is tried again.
+const WITNESS_AGAIN: Duration = Duration::from_mins(1);
 
 /// What was detached, a line each.
 pub(crate) fn told_detached(there: &[Interface], detached: &[u32]) -> Done {

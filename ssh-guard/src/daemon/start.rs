@@ -124,7 +124,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         protected,
     };
     answering.spawn(|stop| sampling.run(stop));
-    let (to_keeper, interfaces_seen) = keep(keeper, &metrics, &mut answering);
+    let (to_keeper, interfaces_seen) = keep(keeper, &metrics, Arc::clone(&blocked), &mut answering);
     answering.spawn(|stop| registrar.run(wires, stop));
     close_sockets(&settings, blocked, &orders, &metrics, &mut answering);
     let board = Board {
@@ -169,10 +169,15 @@ fn attach_counting(
 }
 
 /// Has what is attached kept so; returns the way to the keeper, and what it sees.
-fn keep(keeper: Keeper, metrics: &Arc<Metrics>, stage: &mut Stage) -> (mpsc::Sender<Reply>, Interfaces) {
+fn keep(
+    keeper: Keeper,
+    metrics: &Arc<Metrics>,
+    blocked: Arc<Notify>,
+    stage: &mut Stage,
+) -> (mpsc::Sender<Reply>, Interfaces) {
     let (note, seen) = watch::channel(keeper.status());
     let (orders, to_let_go) = mpsc::channel(COMMANDS);
-    let outlook = Outlook { metrics: Arc::clone(metrics), note, orders: to_let_go };
+    let outlook = Outlook { metrics: Arc::clone(metrics), note, orders: to_let_go, blocked };
     stage.spawn(|stop| keeper.run(outlook, stop));
     (orders, seen)
 }

@@ -77,6 +77,30 @@ impl Hooks {
         self.pins.keep(&self.kept.maps)
     }
 
+    /// Makes folders and pins again that somebody has removed: what is in force would be gone with this process.
+    ///
+    /// # Errors
+    /// If the folders may not be written.
+    pub fn renew_pins(&self) -> Result<(), Fault> {
+        if self.pins.has_maps() {
+            return Ok(());
+        }
+        self.pins.make_folders()?;
+        self.keep_maps()?;
+        tracing::warn!("somebody has removed the pins of the maps: they are made again");
+        Ok(())
+    }
+
+    /// Whether a program that is attached to an interface in this mode would take an earlier one's place.
+    #[must_use]
+    pub fn would_replace(&self, interface: u32, mode: Mode) -> bool {
+        match mode {
+            Mode::Native | Mode::Generic => self.pins.has(interface, Hook::Xdp),
+            Mode::Tc => self.pins.has(interface, Hook::Tc),
+            Mode::Auto => self.pins.has_any(interface),
+        }
+    }
+
     /// Has packets that come in by an interface judged. Programs of ours in other places of the interface stay until
     /// [`Hooks::settle`]. None if the interface is gone.
     ///
@@ -90,6 +114,9 @@ impl Hooks {
                 }
                 Err(Refusal::Gone) => return Ok(None),
                 Err(Refusal::Cannot(why)) if mode == Mode::Auto => Some(why),
+                Err(Refusal::OtherMode(attached)) if mode == Mode::Auto => {
+                    Some(format!("an earlier daemon's program is attached in mode {}", attached.as_str()))
+                }
                 Err(refusal) => return Err(not_attached(interface, Mode::Native, refusal)),
             },
             Mode::Generic => {

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use nix::unistd::Uid;
-use ssh_guard_common::ABI;
+use ssh_guard_common::{ABI, names};
 
 use crate::fault::{Exit, Fault};
 
@@ -60,10 +60,21 @@ impl Pins {
         let made = (!path.exists()).then(|| path.to_owned());
         let lock = lock(path)?;
         let pins = Self { folder: Self::folder(path), made, lock: Some(lock) };
-        for folder in [pins.maps(), pins.links()] {
+        pins.make_folders()?;
+        Ok(pins)
+    }
+
+    /// Makes the folders, unless they are there.
+    pub(super) fn make_folders(&self) -> Result<(), Fault> {
+        for folder in [self.maps(), self.links()] {
             fs::create_dir_all(&folder).map_err(|error| unwritable(&folder, error))?;
         }
-        Ok(pins)
+        Ok(())
+    }
+
+    /// Whether maps are pinned.
+    pub(super) fn has_maps(&self) -> bool {
+        self.maps().join(names::SETTINGS).exists() && self.links().exists()
     }
 
     /// Whether a daemon has pinned a link of its XDP program for an interface below `path`.

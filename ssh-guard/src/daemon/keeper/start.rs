@@ -3,7 +3,8 @@
 
 use tracing::warn;
 
-use super::{Guarded, Keeper, all_gone, tell, tell_blind};
+use super::{Guarded, Keeper, WITNESS_AGAIN, all_gone, tell, tell_blind};
+use crate::clock;
 use crate::config::settings::GuardSettings;
 use crate::fault::Fault;
 use crate::interface::Interface;
@@ -28,7 +29,13 @@ pub(in crate::daemon) fn attach(
             attachment.as_ref().filter(|attachment| !attachment.replaced).map(|new| (interface, new.mode))
         });
         let failed = new.filter_map(|(interface, mode)| hooks.take_back(interface.index, mode).err());
-        return Err(failed.fold(fault, Fault::and));
+        let fault = failed.fold(fault, Fault::and);
+        // A program that has taken an earlier one's place goes on with these maps: they are what is in force there.
+        let replaced = done.iter().flatten().any(|attachment| attachment.replaced);
+        return Err(match replaced.then(|| hooks.keep_maps()) {
+            Some(Err(unkept)) => fault.and(unkept),
+            _ => fault,
+        });
     }
     let mut guarded = Vec::new();
     for (interface, attachment) in interfaces.iter().zip(&done) {
@@ -52,7 +59,7 @@ pub(in crate::daemon) fn attach(
             degraded: mode.is_none().then(|| "the interface is gone".to_owned()),
             witness,
             failure: None,
-            witness_failed: !witness,
+            witness_again: (!witness).then(|| clock::now().plus(WITNESS_AGAIN)),
         });
     }
     let indices: Vec<u32> = interfaces.iter().map(|interface| interface.index).collect();
@@ -79,7 +86,7 @@ fn attach_each(
     // Another's program is in the way of a new link, not of a pinned one: what fails should fail before an earlier
     // daemon's program and its bans are gone.
     let (earlier, fresh): (Vec<_>, Vec<_>) =
-        each().partition(|(_, interface)| hooks.pins().has_any(interface.index));
+        each().partition(|(_, interface)| hooks.would_replace(interface.index, settings.mode));
     for (at, interface) in fresh.into_iter().chain(earlier) {
         done[at] = hooks.attach(interface, settings.mode)?;
         if let Some(attachment) = &done[at] {
