@@ -4,6 +4,7 @@
 
 use std::net::TcpListener;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -15,6 +16,7 @@ use ssh_guard_tests::netns::Namespace;
 use ssh_guard_tests::packet;
 use ssh_guard_tests::skip::Need;
 use ssh_guard_tests::wait::{PATIENCE, eventually};
+use ssh_guard_tests::wire::Wire;
 
 const ALL: [Need; 3] = [Need::Root, Need::Bpf, Need::Netns];
 /// Long enough for a SYN and its first repetition.
@@ -97,7 +99,7 @@ fn auto_takes_tc_where_another_xdp_program_is_and_says_why() {
 }
 
 #[test]
-fn a_restart_changes_between_native_and_tc_and_bans_hold() {
+fn a_restart_changes_between_native_and_tc_and_no_packet_of_the_banned_passes() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
     let listener = listen(&lab);
@@ -105,17 +107,46 @@ fn a_restart_changes_between_native_and_tc_and_bans_hold() {
     assert_eq!(eth0(&daemon)["mode"], "native");
     assert_eq!(daemon.cli(&["ban", BANNED]).code, 0);
     let log = daemon.site().folder().join("auth.log");
-    for mode in ["tc", "native", "tc", "auto"] {
-        daemon.kill9();
-        let input = format!("guard.mode = '{mode}'\n[[input]]\nkind = 'file'\npath = '{}'\n", log.display());
-        daemon.configure(&input);
-        daemon.start_again();
-        let obtained = if mode == "auto" { "native" } else { mode };
-        assert_eq!((&eth0(&daemon)["mode"], &eth0(&daemon)["attached"]), (&obtained.into(), &true.into()));
-        assert_eq!(xdp_on(lab.server()), obtained == "native", "{mode}: one place alone is used");
-        assert_guarded(&lab, mode);
-    }
+    let (wire, done) = (Wire::new(&lab), AtomicBool::new(false));
+    let frame = packet::v4(BANNED).tcp(22).syn().to_bytes();
+    let before = segments(lab.server());
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let mut sent = 0_u32;
+            while !done.load(Ordering::Relaxed) {
+                wire.send(&frame);
+                sent += 1;
+            }
+            sent
+        });
+        for mode in ["tc", "native", "tc", "auto"] {
+            daemon.kill9();
+            let input =
+                format!("guard.mode = '{mode}'\n[[input]]\nkind = 'file'\npath = '{}'\n", log.display());
+            daemon.configure(&input);
+            daemon.start_again();
+            let obtained = if mode == "auto" { "native" } else { mode };
+            assert_eq!(
+                (&eth0(&daemon)["mode"], &eth0(&daemon)["attached"]),
+                (&obtained.into(), &true.into())
+            );
+            assert_eq!(xdp_on(lab.server()), obtained == "native", "{mode}: one place alone is used");
+        }
+        done.store(true, Ordering::Relaxed);
+        assert!(sender.join().unwrap() > 1000);
+    });
+    assert_eq!(segments(lab.server()), before, "segments of the banned came as far as TCP");
+    assert_eq!(lab.client("203.0.113.8").connect(22, PATIENCE), Connect::Open);
+    assert!(segments(lab.server()) > before, "those of others do");
     drop(listener);
+}
+
+/// How many segments have come as far as TCP.
+fn segments(namespace: &Namespace) -> u64 {
+    let snmp = namespace.within(|| std::fs::read_to_string("/proc/thread-self/net/snmp")).unwrap();
+    let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+    let place = lines.next().unwrap().split(' ').position(|name| name == "InSegs").unwrap();
+    lines.next().unwrap().split(' ').nth(place).unwrap().parse().unwrap()
 }
 
 #[test]
