@@ -272,7 +272,7 @@ fn enforce(
     let mut ledger = Ledger::new(capacity);
     ledger.leave_to_lists(lists.size().sources(), lists.size().networks);
     if let Some(earlier) = earlier {
-        ledger.adopt(adopt::take_over(earlier, lists, capacity, enactor)?);
+        adopt::take_over(earlier, lists, capacity, enactor, &mut ledger)?;
     }
     Ok(ledger)
 }
