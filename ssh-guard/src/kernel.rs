@@ -27,6 +27,7 @@ mod sample;
 mod sessions;
 mod settings;
 mod sockets;
+mod syscall;
 mod tables;
 mod walk;
 

@@ -1,6 +1,6 @@
 //! A server and its clients, each in a network namespace of its own.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpListener};
 
 use crate::client::Client;
 use crate::netns::Namespace;
@@ -45,6 +45,15 @@ impl Lab {
     #[must_use]
     pub fn client_namespace(&self, number: usize) -> &Namespace {
         &self.clients[number]
+    }
+
+    /// Listens on port 22 of every address of the server, IPv4 and IPv6. Nobody accepts, nor has to: the kernel opens sessions.
+    ///
+    /// # Panics
+    /// When somebody listens there already.
+    #[must_use]
+    pub fn listen(&self) -> TcpListener {
+        self.server.within(|| TcpListener::bind("[::]:22")).expect("nobody else has the port")
     }
 
     /// Makes the link to client `number` again, under its name, after it was deleted.

@@ -73,6 +73,17 @@ impl Namespace {
         assert!(output.status.success(), "'ip' failed: {said}\n{commands}");
     }
 
+    /// Runs a program inside, and returns what it says, whether it fails or not.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    pub fn said_by(&self, program: &str, args: &[&str]) -> String {
+        let mut command = Command::new(program);
+        command.args(args);
+        let output = self.within(|| command.output()).unwrap_or_else(|why| panic!("'{program}': {why}"));
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    }
+
     /// Writes a setting below `/proc/sys/net` of this namespace.
     ///
     /// # Panics

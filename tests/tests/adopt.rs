@@ -54,7 +54,7 @@ fn banned(daemon: &Daemon<'_>) -> Vec<String> {
 fn no_packet_of_the_banned_passes_while_a_daemon_is_killed_and_another_of_other_sizes_takes_over() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = lab.server().within(|| std::net::TcpListener::bind("0.0.0.0:22")).unwrap();
+    let listener = lab.listen();
     let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     assert_eq!(daemon.cli(&["ban", "203.0.113.7", "198.51.100.0/24", "2001:db8:7::1"]).code, 0);
     let sources = ["203.0.113.7", "198.51.100.9"];
@@ -100,7 +100,7 @@ fn no_packet_of_the_banned_passes_while_a_daemon_is_killed_and_another_of_other_
 fn a_ban_that_was_taken_over_ends_when_it_was_to_end() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = lab.server().within(|| std::net::TcpListener::bind("0.0.0.0:22")).unwrap();
+    let listener = lab.listen();
     let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     assert_eq!(daemon.cli(&["ban", "--for", "8s", "203.0.113.7", "198.51.100.0/24"]).code, 0);
     daemon.kill9();
@@ -188,7 +188,7 @@ fn what_is_allowed_now_is_not_taken_over_and_another_prefix_widens_no_ban() {
 fn pins_that_no_daemon_of_this_kind_wrote_are_left_as_they_are() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = lab.server().within(|| std::net::TcpListener::bind("0.0.0.0:22")).unwrap();
+    let listener = lab.listen();
     let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     assert_eq!(daemon.cli(&["ban", "203.0.113.7"]).code, 0);
     daemon.kill9();

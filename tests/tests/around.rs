@@ -1,8 +1,6 @@
 //! No way around a block: frames that a sender built oddly are put on a real wire to a real listener, and what opens a
 //! session there is dropped when its source is blocked.
 
-use std::net::TcpListener;
-
 use ssh_guard_tests::lab::Lab;
 use ssh_guard_tests::needs;
 use ssh_guard_tests::packet::{self, Packet};
@@ -158,7 +156,7 @@ fn sentinel(frames: &[Vec<u8>], port: u16) -> Vec<u8> {
 fn a_listener_is_reached_by_odd_frames() {
     needs!(Need::Root, Need::Netns);
     let lab = Lab::new();
-    let _listener = lab.server().within(|| TcpListener::bind("[::]:22")).unwrap();
+    let _listener = lab.listen();
     let wire = Wire::new(&lab);
     let mut wrong = Vec::new();
     for ((name, build, reaches), port, after) in tricks() {
@@ -182,7 +180,7 @@ fn what_the_programs_let_through_of_a_blocked_source_opens_no_session() {
     programs.block(V4);
     programs.block("2001:db8:7::");
     let lab = Lab::new();
-    let _listener = lab.server().within(|| TcpListener::bind("[::]:22")).unwrap();
+    let _listener = lab.listen();
     let wire = Wire::new(&lab);
     let mut around = Vec::new();
     for which in Which::ALL {

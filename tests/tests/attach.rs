@@ -140,7 +140,7 @@ fn a_second_daemon_on_the_same_pins_is_refused_and_may_start_once_the_first_is_d
 fn a_daemon_that_is_told_to_end_leaves_its_program_and_a_new_one_takes_its_place() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = lab.server().within(|| std::net::TcpListener::bind("0.0.0.0:22")).unwrap();
+    let listener = lab.listen();
     let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     assert_eq!(daemon.cli(&["ban", "203.0.113.7"]).code, 0);
     let first = program_on(lab.server(), "eth0");
@@ -162,7 +162,7 @@ fn a_daemon_that_is_told_to_end_leaves_its_program_and_a_new_one_takes_its_place
 fn another_mode_than_an_earlier_daemons_is_refused_and_its_guard_stays_in_force() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = lab.server().within(|| std::net::TcpListener::bind("0.0.0.0:22")).unwrap();
+    let listener = lab.listen();
     let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &["--mode", "generic"]);
     assert_eq!(interfaces(&daemon)[0]["mode"], "generic");
     assert_eq!(mode_of(lab.server(), "eth0").as_deref(), Some("generic"));
@@ -187,7 +187,7 @@ fn another_mode_than_an_earlier_daemons_is_refused_and_its_guard_stays_in_force(
 fn several_interfaces_share_the_bans_and_one_that_is_no_longer_named_is_let_go() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::with_clients(2);
-    let listener = lab.server().within(|| std::net::TcpListener::bind("0.0.0.0:22")).unwrap();
+    let listener = lab.listen();
     let mut daemon =
         Daemon::start_at(Site::with_log("guard.interfaces = ['eth0', 'eth1']"), lab.server(), &[]);
     assert_eq!(daemon.cli(&["ban", "203.0.113.7", "10.101.0.7"]).code, 0);
@@ -222,7 +222,7 @@ fn a_failure_on_the_second_interface_takes_the_first_back() {
 fn programs_that_were_taken_off_are_put_back_and_the_log_says_so() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = lab.server().within(|| std::net::TcpListener::bind("0.0.0.0:22")).unwrap();
+    let listener = lab.listen();
     let daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     assert_eq!(daemon.cli(&["ban", "203.0.113.7"]).code, 0);
     let links = daemon.pin_path().join("v1/links");
@@ -288,7 +288,7 @@ fn native_mode_takes_jumbo_frames_where_the_kernel_does_and_says_what_to_do_wher
     }
     let daemon = Daemon::start_at(site, lab.server(), &["--mode", mode]);
     assert_eq!(mode_of(lab.server(), "eth0").as_deref(), Some(mode));
-    let listener = lab.server().within(|| std::net::TcpListener::bind("0.0.0.0:22")).unwrap();
+    let listener = lab.listen();
     let sent = vec![7; 100_000];
     let mut stream = lab.client("203.0.113.7").open(22, PATIENCE).unwrap();
     let received = std::thread::spawn(move || {

@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "what helps a test panics where the test has failed")]
 
-use std::net::TcpListener;
-use std::process::Command;
 use std::time::Duration;
 
 use ssh_guard::config::settings::Mode;
@@ -11,7 +9,6 @@ use ssh_guard_tests::bare::{BANNED, Bare, interface};
 use ssh_guard_tests::client::Connect;
 use ssh_guard_tests::lab::Lab;
 use ssh_guard_tests::needs;
-use ssh_guard_tests::netns::Namespace;
 use ssh_guard_tests::skip::Need;
 use ssh_guard_tests::wait::PATIENCE;
 
@@ -19,21 +16,10 @@ const ALL: [Need; 3] = [Need::Root, Need::Bpf, Need::Netns];
 /// Long enough for a SYN and its first repetition.
 const SHORT: Duration = Duration::from_millis(1500);
 
-fn listen(lab: &Lab) -> TcpListener {
-    lab.server().within(|| TcpListener::bind("[::]:22")).unwrap()
-}
-
-fn shown(namespace: &Namespace, program: &str, args: &[&str]) -> String {
-    let mut command = Command::new(program);
-    command.args(args);
-    let output = namespace.within(|| command.output()).unwrap();
-    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
-}
-
 /// Adds somebody else's filter, which matches nothing: a program of one instruction, `ret #0`.
 fn add_filter(lab: &Lab, place: &[&str]) {
     let add = ["filter", "add", "dev", "eth0", "ingress"];
-    let said = shown(lab.server(), "tc", &[&add, place, &["bpf", "bytecode", "1,6 0 0 0,"]].concat());
+    let said = lab.server().said_by("tc", &[&add, place, &["bpf", "bytecode", "1,6 0 0 0,"]].concat());
     assert_eq!(said, "");
 }
 
@@ -46,7 +32,7 @@ fn assert_guarded(lab: &Lab, what: &str) {
 fn filters_stay_without_a_daemon_are_taken_over_and_let_go_with_their_queueing_discipline() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = listen(&lab);
+    let listener = lab.listen();
     let site = Bare::new();
     let mut first = site.start(false, true);
     let attached = first.attach(&lab, Mode::Tc);
@@ -69,7 +55,7 @@ fn filters_stay_without_a_daemon_are_taken_over_and_let_go_with_their_queueing_d
     assert!(lab.server().within(|| fourth.hooks.pins().detach(index)).unwrap());
     assert_eq!(lab.client(BANNED).connect(22, PATIENCE), Connect::Open);
     assert!(!lab.server().within(|| fourth.hooks.pins().detach(index)).unwrap(), "there is nothing left");
-    let left = shown(lab.server(), "tc", &["qdisc", "show", "dev", "eth0"]);
+    let left = lab.server().said_by("tc", &["qdisc", "show", "dev", "eth0"]);
     assert!(!left.contains("clsact"), "{left}");
     drop(listener);
 }
@@ -78,10 +64,10 @@ fn filters_stay_without_a_daemon_are_taken_over_and_let_go_with_their_queueing_d
 fn somebody_elses_filters_and_queueing_discipline_stay() {
     needs!(ALL[0], ALL[1], ALL[2], Need::Program("tc"));
     let lab = Lab::new();
-    let listener = listen(&lab);
-    shown(lab.server(), "tc", &["qdisc", "add", "dev", "eth0", "clsact"]);
+    let listener = lab.listen();
+    lab.server().said_by("tc", &["qdisc", "add", "dev", "eth0", "clsact"]);
     add_filter(&lab, &["pref", "7"]);
-    let show = || shown(lab.server(), "tc", &["filter", "show", "dev", "eth0", "ingress"]);
+    let show = || lab.server().said_by("tc", &["filter", "show", "dev", "eth0", "ingress"]);
     let before = show();
     assert!(before.contains("pref 7 bpf"), "{before}");
     let site = Bare::new();
@@ -92,7 +78,7 @@ fn somebody_elses_filters_and_queueing_discipline_stay() {
     let index = lab.server().within(|| interface("eth0").index);
     assert!(lab.server().within(|| running.hooks.pins().detach(index)).unwrap());
     assert_eq!(show(), before);
-    assert!(shown(lab.server(), "tc", &["qdisc", "show", "dev", "eth0"]).contains("clsact"));
+    assert!(lab.server().said_by("tc", &["qdisc", "show", "dev", "eth0"]).contains("clsact"));
     drop(listener);
 }
 
@@ -100,8 +86,8 @@ fn somebody_elses_filters_and_queueing_discipline_stay() {
 fn where_somebody_has_the_queueing_discipline_ingress_packets_are_judged_and_there_is_no_witness() {
     needs!(ALL[0], ALL[1], ALL[2], Need::Program("tc"));
     let lab = Lab::new();
-    let listener = listen(&lab);
-    shown(lab.server(), "tc", &["qdisc", "add", "dev", "eth0", "ingress"]);
+    let listener = lab.listen();
+    lab.server().said_by("tc", &["qdisc", "add", "dev", "eth0", "ingress"]);
     let site = Bare::new();
     let mut running = site.start(false, true);
     let (refused, seen) = lab.server().within(|| {
@@ -115,7 +101,7 @@ fn where_somebody_has_the_queueing_discipline_ingress_packets_are_judged_and_the
     assert_guarded(&lab, "without a witness");
     let index = lab.server().within(|| interface("eth0").index);
     assert!(lab.server().within(|| running.hooks.pins().detach(index)).unwrap());
-    let left = shown(lab.server(), "tc", &["qdisc", "show", "dev", "eth0"]);
+    let left = lab.server().said_by("tc", &["qdisc", "show", "dev", "eth0"]);
     assert!(left.contains("ingress"), "{left}");
     drop(listener);
 }
@@ -124,9 +110,9 @@ fn where_somebody_has_the_queueing_discipline_ingress_packets_are_judged_and_the
 fn a_filter_of_somebody_else_in_our_place_is_told_and_stays() {
     needs!(ALL[0], ALL[1], ALL[2], Need::Program("tc"));
     let lab = Lab::new();
-    shown(lab.server(), "tc", &["qdisc", "add", "dev", "eth0", "clsact"]);
+    lab.server().said_by("tc", &["qdisc", "add", "dev", "eth0", "clsact"]);
     add_filter(&lab, &["pref", "22", "handle", "0x22"]);
-    let show = || shown(lab.server(), "tc", &["filter", "show", "dev", "eth0", "ingress"]);
+    let show = || lab.server().said_by("tc", &["filter", "show", "dev", "eth0", "ingress"]);
     let before = show();
     assert!(before.contains("pref 22 bpf"), "{before}");
     let site = Bare::new();
@@ -144,7 +130,7 @@ fn an_interface_with_large_packets_is_guarded_in_mode_tc_where_xdp_has_one_buffe
     for namespace in [lab.server(), lab.client_namespace(0)] {
         namespace.ip("link set eth0 mtu 9000");
     }
-    let listener = listen(&lab);
+    let listener = lab.listen();
     let site = Bare::new();
     let mut running = site.start(true, false);
     let refused = lab.server().within(|| running.hooks.attach(&interface("eth0"), Mode::Native)).unwrap_err();

@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "what helps a test panics where the test has failed")]
 
-use std::net::TcpListener;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,23 +22,12 @@ const ALL: [Need; 3] = [Need::Root, Need::Bpf, Need::Netns];
 const SHORT: Duration = Duration::from_millis(1500);
 const BANNED: &str = "203.0.113.7";
 
-fn listen(lab: &Lab) -> TcpListener {
-    lab.server().within(|| TcpListener::bind("[::]:22")).unwrap()
-}
-
 fn eth0(daemon: &Daemon<'_>) -> Value {
     daemon.json(&["status"])["interfaces"][0].clone()
 }
 
-fn shown(namespace: &Namespace, program: &str, args: &[&str]) -> String {
-    let mut command = Command::new(program);
-    command.args(args);
-    let output = namespace.within(|| command.output()).unwrap();
-    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
-}
-
 fn xdp_on(namespace: &Namespace) -> bool {
-    shown(namespace, "ip", &["-details", "link", "show", "dev", "eth0"]).contains("prog/xdp")
+    namespace.said_by("ip", &["-details", "link", "show", "dev", "eth0"]).contains("prog/xdp")
 }
 
 fn assert_guarded(lab: &Lab, what: &str) {
@@ -51,7 +39,7 @@ fn assert_guarded(lab: &Lab, what: &str) {
 fn in_mode_tc_bans_hold_through_a_crash_and_a_restart() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = listen(&lab);
+    let listener = lab.listen();
     let mut daemon = Daemon::start_at(Site::with_log("guard.mode = 'tc'"), lab.server(), &[]);
     let told = eth0(&daemon);
     assert_eq!(
@@ -81,7 +69,7 @@ fn in_mode_tc_bans_hold_through_a_crash_and_a_restart() {
 fn auto_takes_tc_where_another_xdp_program_is_and_says_why() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = listen(&lab);
+    let listener = lab.listen();
     let other = Daemon::start_at(Site::with_log("guard.mode = 'native'"), lab.server(), &[]);
     let config = "observe.listen = '127.0.0.1:9823'";
     let daemon = Daemon::start_at(Site::with_log(config), lab.server(), &[]);
@@ -102,7 +90,7 @@ fn auto_takes_tc_where_another_xdp_program_is_and_says_why() {
 fn a_restart_changes_between_native_and_tc_and_no_packet_of_the_banned_passes() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = listen(&lab);
+    let listener = lab.listen();
     let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     assert_eq!(eth0(&daemon)["mode"], "native");
     assert_eq!(daemon.cli(&["ban", BANNED]).code, 0);
@@ -153,7 +141,7 @@ fn segments(namespace: &Namespace) -> u64 {
 fn two_guards_behind_traffic_control_leave_each_other_alone() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = listen(&lab);
+    let listener = lab.listen();
     let first = Daemon::start_at(Site::with_log("guard.mode = 'tc'"), lab.server(), &[]);
     let config = "guard.mode = 'tc'\nobserve.listen = '127.0.0.1:9823'";
     let second = Daemon::start_at(Site::with_log(config), lab.server(), &[]);

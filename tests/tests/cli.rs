@@ -89,7 +89,7 @@ fn what_must_never_be_banned_is_refused_with_the_reason() {
 fn a_ban_by_hand_is_listed_whole_and_ends_on_time() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = lab.server().within(|| std::net::TcpListener::bind("[::]:22")).unwrap();
+    let listener = lab.listen();
     let daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     let answer = daemon.cli(&[
         "ban",
@@ -162,7 +162,7 @@ fn bans_are_lifted_one_by_one_and_all_at_once() {
 fn an_allowed_address_lifts_its_ban_and_passes_inside_a_banned_prefix() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = lab.server().within(|| std::net::TcpListener::bind("[::]:22")).unwrap();
+    let listener = lab.listen();
     let daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     listener.set_nonblocking(true).unwrap();
     let connect = |address: &str| {
@@ -206,7 +206,7 @@ fn an_allowed_address_lifts_its_ban_and_passes_inside_a_banned_prefix() {
 fn sources_and_status_tell_what_was_counted() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = lab.server().within(|| std::net::TcpListener::bind("[::]:22")).unwrap();
+    let listener = lab.listen();
     let daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     for _ in 0..5 {
         let silent = lab.client("203.0.113.9").open(22, PATIENCE).unwrap();

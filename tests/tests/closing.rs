@@ -253,7 +253,7 @@ fn a_socket_of_both_families_closes_for_ipv4_and_its_listener_stays() {
 fn many_bans_at_once_close_all_their_sessions() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = lab.server().within(|| TcpListener::bind("[::]:22")).unwrap();
+    let listener = lab.listen();
     let daemon = Daemon::start_at(Site::with_log("limits.new-sessions-per-minute = 0"), lab.server(), &[]);
     let addresses: Vec<String> = (1..=200).map(|n| format!("198.18.7.{n}")).collect();
     let sessions: Vec<(TcpStream, TcpStream)> = addresses
@@ -277,7 +277,7 @@ fn many_bans_at_once_close_all_their_sessions() {
 fn half_open_and_open_sockets_of_both_families_are_listed_and_destroyed_but_never_a_listener() {
     needs!(ALL[0], ALL[2]);
     let lab = Lab::new();
-    let listener = lab.server().within(|| TcpListener::bind("[::]:22")).unwrap();
+    let listener = lab.listen();
     let list = |ports: &[u16]| lab.server().within(|| Sockets::open().unwrap().list(ports)).unwrap();
     // Nobody has these addresses, and so nobody answers what the server answers.
     let wire = Wire::new(&lab);
@@ -318,7 +318,7 @@ fn half_open_and_open_sockets_of_both_families_are_listed_and_destroyed_but_neve
 fn what_has_ended_is_no_socket_of_a_session() {
     needs!(ALL[0], ALL[2]);
     let lab = Lab::new();
-    let listener = lab.server().within(|| TcpListener::bind("[::]:22")).unwrap();
+    let listener = lab.listen();
     let list = || lab.server().within(|| Sockets::open().unwrap().list(&[22])).unwrap();
     let client = lab.client(ATTACKER_V4).open(22, PATIENCE).unwrap();
     let (server, _) = listener.accept().unwrap();

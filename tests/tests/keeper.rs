@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "what helps a test panics where the test has failed")]
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,10 +16,6 @@ const ALL: [Need; 3] = [Need::Root, Need::Bpf, Need::Netns];
 /// Long enough for a SYN and its first repetition.
 const SHORT: Duration = Duration::from_millis(1500);
 const BANNED: &str = "203.0.113.7";
-
-fn listen(lab: &Lab) -> TcpListener {
-    lab.server().within(|| TcpListener::bind("0.0.0.0:22")).unwrap()
-}
 
 fn interface(daemon: &Daemon<'_>, at: usize) -> Value {
     daemon.json(&["status"])["interfaces"][at].clone()
@@ -39,7 +34,7 @@ fn an_interface_that_is_deleted_and_made_again_is_guarded_again() {
     needs!(ALL[0], ALL[1], ALL[2]);
     for mode in ["native", "tc"] {
         let lab = Lab::with_clients(2);
-        let listener = listen(&lab);
+        let listener = lab.listen();
         let config = format!("guard.interfaces = ['eth0', 'eth1']\nguard.mode = '{mode}'");
         let daemon = Daemon::start_at(Site::with_log(&config), lab.server(), &[]);
         assert_eq!(daemon.cli(&["ban", BANNED, "10.101.0.7"]).code, 0);
@@ -92,7 +87,7 @@ fn another_interface_that_takes_the_name_of_a_renamed_one_is_guarded_too() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::with_clients(2);
     let daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
-    let listener = listen(&lab);
+    let listener = lab.listen();
     assert_eq!(daemon.cli(&["ban", BANNED, "10.101.0.7"]).code, 0);
     assert_eq!(lab.client("10.101.0.7").connect(22, PATIENCE), Connect::Open, "nobody guards eth1");
     lab.server().ip("link set eth0 down\nlink set eth0 name wan0\nlink set wan0 up");
@@ -112,7 +107,7 @@ fn pins_that_somebody_removes_are_made_again_and_no_ban_is_lost() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
     let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
-    let listener = listen(&lab);
+    let listener = lab.listen();
     assert_eq!(daemon.cli(&["ban", BANNED]).code, 0);
     let folder = daemon.pin_path().join("v1");
     std::fs::remove_dir_all(folder.join("maps")).unwrap();
@@ -135,7 +130,7 @@ fn sessions_that_a_banned_source_began_while_nothing_was_attached_are_closed() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
     let daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
-    let listener = listen(&lab);
+    let listener = lab.listen();
     assert_eq!(daemon.cli(&["ban", BANNED]).code, 0);
     let mut open = None;
     eventually(PATIENCE, "it gets in while the program is off", || {
@@ -171,7 +166,7 @@ fn what_cannot_be_attached_again_is_told_once_and_tried_until_it_can() {
 fn a_daemon_that_is_told_to_detach_lets_go_and_leaves_it_at_that_until_it_is_restarted() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = listen(&lab);
+    let listener = lab.listen();
     let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     assert_eq!(daemon.cli(&["ban", BANNED]).code, 0);
     assert_eq!(lab.client(BANNED).connect(22, SHORT), Connect::TimedOut);
@@ -197,7 +192,7 @@ fn a_daemon_that_is_told_to_detach_lets_go_and_leaves_it_at_that_until_it_is_res
 fn without_a_daemon_detach_takes_the_programs_off_and_the_next_daemon_takes_the_bans_over() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = listen(&lab);
+    let listener = lab.listen();
     for mode in ["native", "tc"] {
         let config = format!("guard.mode = '{mode}'");
         let mut daemon = Daemon::start_at(Site::with_log(&config), lab.server(), &[]);

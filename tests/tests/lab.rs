@@ -1,6 +1,5 @@
 //! The harness itself: real servers and clients in a lab, and nothing left of them.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use ssh_guard_tests::client::{Connect, Login};
@@ -85,7 +84,7 @@ fn a_held_session_echoes_until_its_packets_are_lost() {
 fn an_open_a_closed_and_a_silent_port_are_told_apart() {
     needs!(Need::Root, Need::Netns);
     let lab = Lab::new();
-    let listener = lab.server().within(|| TcpListener::bind("[::]:22")).unwrap();
+    let listener = lab.listen();
     for source in ["10.100.3.4", "198.18.5.6", "fd00:100:5::7", "2001:db8:1:2::3"] {
         let client = lab.client(source);
         assert_eq!(client.connect(22, PATIENCE), Connect::Open);
@@ -101,7 +100,7 @@ fn an_open_a_closed_and_a_silent_port_are_told_apart() {
 fn each_client_namespace_has_its_own_interface_and_addresses() {
     needs!(Need::Root, Need::Netns);
     let lab = Lab::with_clients(3);
-    let listener = lab.server().within(|| TcpListener::bind("[::]:22")).unwrap();
+    let listener = lab.listen();
     for source in ["10.77.2.2", "10.102.9.9", "fd00:102:1::9", "10.101.0.1", V4] {
         assert_eq!(lab.client(source).connect(22, PATIENCE), Connect::Open, "{source}");
         assert_eq!(listener.accept().unwrap().1.ip().to_canonical(), lab.client(source).address());

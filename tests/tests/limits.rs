@@ -7,7 +7,7 @@
 )]
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
@@ -369,7 +369,7 @@ fn connecting(address: &str) -> Socket {
 fn limits_end_with_the_daemon() {
     needs!(Need::Root, Need::Bpf, Need::Netns);
     let lab = Lab::new();
-    let listener = lab.server().within(|| TcpListener::bind("[::]:22")).unwrap();
+    let listener = lab.listen();
     let config = "limits.new-sessions-per-minute = 1";
     let mut daemon = Daemon::start_at(Site::with_log(config), lab.server(), &[]);
     let connect = || lab.client(V6).connect(22, Duration::from_millis(300));

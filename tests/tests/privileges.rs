@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "what helps a test panics where the test has failed")]
 
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::process::Command;
 use std::time::Duration;
@@ -86,7 +85,7 @@ fn three_capabilities_are_enough_for_all_that_the_daemon_does() {
     needs!(ALL[0], ALL[1], ALL[2], ALL[3]);
     for mode in ["native", "tc"] {
         let lab = Lab::new();
-        let listener = lab.server().within(|| TcpListener::bind("0.0.0.0:22")).unwrap();
+        let listener = lab.listen();
         let site = site(&format!("guard.mode = '{mode}'"));
         let mut daemon = Daemon::start(&lab, &site);
         assert_eq!(daemon.cli(&["ban", BANNED]).code, 0);

@@ -103,7 +103,7 @@ fn tag((bucket, slot): (u32, u32)) -> At {
 fn a_source_that_another_program_unblocks_or_blocks_or_frees_earlier_is_put_right() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = lab.server().within(|| std::net::TcpListener::bind("[::]:22")).unwrap();
+    let listener = lab.listen();
     let daemon = Daemon::start_at(Site::with_log("limits.blocklist = 4096"), lab.server(), &[]);
     assert_eq!(drift(&daemon), Value::Null, "nobody has looked yet");
     // Its place in the table is seen, and it is let go: for what somebody else then writes there.
@@ -168,7 +168,7 @@ fn a_source_that_another_program_unblocks_or_blocks_or_frees_earlier_is_put_righ
 fn networks_and_the_allowlist_are_put_right_as_well() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = lab.server().within(|| std::net::TcpListener::bind("[::]:22")).unwrap();
+    let listener = lab.listen();
     let config = "allow.sources = ['203.0.113.9', '2001:db8:7:1::9', '::/3']";
     let daemon = Daemon::start_at(Site::with_log(config), lab.server(), &[]);
     let networks = ["203.0.113.0/24", "198.51.100.0/25", "198.18.0.0/16", "2001:db8:8::/48"];

@@ -8,7 +8,7 @@
 )]
 
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -227,7 +227,7 @@ fn a_port_that_is_used_again_is_another_session() {
 fn a_dual_stack_listener_has_sockets_for_both_families() {
     needs!(ALL[0], ALL[1], ALL[2], ALL[3], ALL[4]);
     let lab = Lab::new();
-    let listener = lab.server().within(|| TcpListener::bind("[::]:22")).unwrap();
+    let listener = lab.listen();
     let daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     let open = |source: &str| {
         let told = daemon.json(&["sources"]);

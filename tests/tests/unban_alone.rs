@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "what helps a test panics where the test has failed")]
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use ssh_guard_tests::client::Connect;
@@ -36,7 +35,7 @@ fn banned(daemon: &Daemon<'_>) -> Vec<String> {
 fn a_source_is_unbanned_and_stays_so_when_a_daemon_starts() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = lab.server().within(|| TcpListener::bind("[::]:22")).unwrap();
+    let listener = lab.listen();
     let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     assert_eq!(daemon.cli(&["ban", "203.0.113.7", "203.0.113.8", "2001:db8::7"]).code, 0);
     daemon.kill9();
@@ -55,7 +54,7 @@ fn a_source_is_unbanned_and_stays_so_when_a_daemon_starts() {
 fn networks_are_unbanned_and_one_around_them_holds_and_is_named() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = lab.server().within(|| TcpListener::bind("[::]:22")).unwrap();
+    let listener = lab.listen();
     let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
     let ban = ["ban", "203.0.113.7", "203.0.113.0/24", "203.0.0.0/16", "198.51.100.0/25", "2001:db8::/32"];
     assert_eq!(daemon.cli(&ban).code, 0);
@@ -86,7 +85,7 @@ fn networks_are_unbanned_and_one_around_them_holds_and_is_named() {
 fn all_are_unbanned_but_what_the_configuration_lists() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let listener = lab.server().within(|| TcpListener::bind("[::]:22")).unwrap();
+    let listener = lab.listen();
     let config = "block.networks = ['198.18.0.0/24', '198.51.100.9/32']";
     let mut daemon = Daemon::start_at(Site::with_log(config), lab.server(), &[]);
     assert_eq!(daemon.cli(&["ban", "203.0.113.7", "192.0.2.0/24", "2001:db8::/48", "10.100.0.0/17"]).code, 0);

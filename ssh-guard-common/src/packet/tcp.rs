@@ -73,10 +73,8 @@ impl Ends {
     /// Tells the ends of a packet from one address to another.
     #[inline(always)]
     pub(super) fn of<P: Ports>(from: Source, to: Source) -> Self {
-        match P::WAY {
-            Way::ToServer => Self { source: from, server: to },
-            Way::FromServer => Self { source: to, server: from },
-        }
+        let (source, server) = ends::<P, _>(from, to);
+        Self { source, server }
     }
 }
 
@@ -90,7 +88,7 @@ pub(super) fn read<P: Ports>(frame: &impl Bytes, offset: usize, carrier: Carrier
         return uncertain;
     }
     let Some(both) = frame.stretch::<PORTS>(offset) else { return uncertain };
-    let (source_port, port) = ends::<P>(both.short::<0>(), both.short::<2>());
+    let (source_port, port) = ends::<P, _>(both.short::<0>(), both.short::<2>());
     if !ports.guard(port) {
         return Reading::Elsewhere;
     }
@@ -111,9 +109,9 @@ pub(super) fn read<P: Ports>(frame: &impl Bytes, offset: usize, carrier: Carrier
     })
 }
 
-/// Tells the client's port and the server's, in a segment from one port to another.
+/// Tells what is the client's and what the server's, in a segment from one to another.
 #[inline(always)]
-pub(super) fn ends<P: Ports>(from: u16, to: u16) -> (u16, u16) {
+pub(super) fn ends<P: Ports, T>(from: T, to: T) -> (T, T) {
     match P::WAY {
         Way::ToServer => (from, to),
         Way::FromServer => (to, from),

@@ -107,27 +107,23 @@ impl Hooks {
     /// # Errors
     /// If it cannot be had in this mode; nothing has changed then.
     pub fn attach(&mut self, interface: &Interface, mode: Mode) -> Result<Option<Attachment>, Fault> {
-        let native_failed = match mode {
-            Mode::Auto | Mode::Native => match self.attach_xdp(interface, Mode::Native) {
-                Ok(replaced) => {
-                    return Ok(Some(Attachment { mode: Mode::Native, replaced, instead: None }));
-                }
+        let xdp = match mode {
+            Mode::Auto | Mode::Native => Some(Mode::Native),
+            Mode::Generic => Some(Mode::Generic),
+            Mode::Tc => None,
+        };
+        let mut native_failed = None;
+        if let Some(xdp) = xdp {
+            native_failed = match self.attach_xdp(interface, xdp) {
+                Ok(replaced) => return Ok(Some(Attachment { mode: xdp, replaced, instead: None })),
                 Err(Refusal::Gone) => return Ok(None),
                 Err(Refusal::Cannot(why)) if mode == Mode::Auto => Some(why),
                 Err(Refusal::OtherMode(attached)) if mode == Mode::Auto => {
                     Some(format!("an earlier daemon's program is attached in mode {}", attached.as_str()))
                 }
-                Err(refusal) => return Err(not_attached(interface, Mode::Native, refusal)),
-            },
-            Mode::Generic => {
-                return match self.attach_xdp(interface, Mode::Generic) {
-                    Ok(replaced) => Ok(Some(Attachment { mode, replaced, instead: None })),
-                    Err(Refusal::Gone) => Ok(None),
-                    Err(refusal) => Err(not_attached(interface, mode, refusal)),
-                };
-            }
-            Mode::Tc => None,
-        };
+                Err(refusal) => return Err(not_attached(interface, xdp, refusal)),
+            };
+        }
         match self.attach_tc(interface, Hook::Tc) {
             Ok(replaced) => Ok(Some(Attachment { mode: Mode::Tc, replaced, instead: native_failed })),
             Err(Refusal::Gone) => Ok(None),

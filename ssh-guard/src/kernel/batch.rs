@@ -2,12 +2,23 @@
 //! (`BPF_MAP_LOOKUP_BATCH`, kernel 5.6 and later; aya has no call for it).
 
 use std::io;
-use std::mem;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use aya::maps::MapData;
-use aya_obj::generated::{bpf_attr, bpf_cmd};
+use aya_obj::generated::bpf_cmd;
 use bytemuck::Pod;
+
+use super::syscall::{bpf, nothing};
+
+/// Every entry of a hash map, as [`for_each`] hands them out.
+///
+/// # Errors
+/// As [`for_each`].
+pub(super) fn all<K: Pod, V: Pod>(map: &MapData) -> io::Result<Vec<(K, V)>> {
+    let mut all = Vec::new();
+    for_each(map, |key, value| all.push((key, value)))?;
+    Ok(all)
+}
 
 /// Hands every entry of a hash map to `each`, in no order. An entry that is added or removed meanwhile may be missed.
 ///
@@ -22,8 +33,7 @@ pub(super) fn for_each<K: Pod, V: Pod>(map: &MapData, mut each: impl FnMut(K, V)
     loop {
         let mut next = 0_u32;
         let wanted = keys.len();
-        // SAFETY: a union of plain numbers.
-        let mut attr = unsafe { mem::zeroed::<bpf_attr>() };
+        let mut attr = nothing();
         // SAFETY: `batch` is the member that the command below reads.
         let batch = unsafe { &mut attr.batch };
         batch.map_fd = map.fd().as_fd().as_raw_fd().cast_unsigned();
@@ -34,20 +44,16 @@ pub(super) fn for_each<K: Pod, V: Pod>(map: &MapData, mut each: impl FnMut(K, V)
         batch.count = u32::try_from(wanted).unwrap_or(u32::MAX);
         // SAFETY: the kernel writes at most `count` keys and values into vectors of `wanted` entries whose types take
         // any bytes, and a note of 4 bytes into `next`; all of them outlive the call.
-        let result = unsafe {
-            libc::syscall(libc::SYS_bpf, bpf_cmd::BPF_MAP_LOOKUP_BATCH, &raw mut attr, size_of_val(&attr))
-        };
-        let error = (result < 0).then(io::Error::last_os_error);
-        let last = match error.as_ref().and_then(io::Error::raw_os_error) {
-            None => false,
-            Some(libc::ENOENT) => true,
+        let last = match unsafe { bpf(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attr) } {
+            Ok(_) => false,
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => true,
             // A bucket has more entries than there was room for.
-            Some(libc::ENOSPC) if wanted < LARGEST_BATCH => {
+            Err(error) if error.raw_os_error() == Some(libc::ENOSPC) && wanted < LARGEST_BATCH => {
                 keys.resize(wanted * 2, K::zeroed());
                 values.resize(wanted * 2, V::zeroed());
                 continue;
             }
-            Some(_) => return Err(error.unwrap_or_else(io::Error::last_os_error)),
+            Err(error) => return Err(error),
         };
         // SAFETY: the kernel has put the number of entries in its place.
         let count = unsafe { attr.batch.count } as usize;

@@ -35,13 +35,7 @@ impl Pins {
     pub fn detach_all(&self, interfaces: &[u32]) -> Result<Vec<u32>, Fault> {
         let mut indices = self.pinned()?;
         indices.extend(interfaces);
-        let mut detached = Vec::new();
-        for index in indices {
-            if self.detach(index)? {
-                detached.push(index);
-            }
-        }
-        Ok(detached)
+        self.detach_each(indices)
     }
 
     /// Takes our programs off every interface that has a pin here but those; returns which ones they were on.
@@ -49,8 +43,12 @@ impl Pins {
     /// # Errors
     /// If the folder may not be read, or a pin not be removed.
     pub fn detach_others(&self, guarded: &[u32]) -> Result<Vec<u32>, Fault> {
+        self.detach_each(self.pinned()?.into_iter().filter(|index| !guarded.contains(index)))
+    }
+
+    fn detach_each(&self, interfaces: impl IntoIterator<Item = u32>) -> Result<Vec<u32>, Fault> {
         let mut detached = Vec::new();
-        for index in self.pinned()?.into_iter().filter(|index| !guarded.contains(index)) {
+        for index in interfaces {
             if self.detach(index)? {
                 detached.push(index);
             }

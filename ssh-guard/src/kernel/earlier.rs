@@ -120,11 +120,10 @@ impl Earlier {
     /// # Errors
     /// If the kernel refuses to read.
     pub fn blocks(&self) -> Result<Vec<(Source, Block)>, Fault> {
-        let mut blocks: Vec<_> = self.v4.entries().chain(self.v6.entries()).collect();
-        batch::for_each(&self.beside, |source, block| blocks.push((source, block))).map_err(|error| {
+        let beside = batch::all(&self.beside).map_err(|error| {
             Fault::new(Exit::Failure, "cannot read an earlier daemon's blocks").because(error)
         })?;
-        Ok(blocks)
+        Ok(self.v4.entries().chain(self.v6.entries()).chain(beside).collect())
     }
 }
 
@@ -193,13 +192,10 @@ fn counters(folder: &Path, name: &str, key: u32, value: u32) -> Option<MapData> 
 }
 
 fn all<K: Pod, V: Pod>(map: Option<&MapData>) -> Result<Vec<(K, V)>, Fault> {
-    let mut all = Vec::new();
-    if let Some(map) = map {
-        batch::for_each(map, |key, value| all.push((key, value))).map_err(|error| {
-            Fault::new(Exit::Failure, "cannot read what an earlier daemon counted").because(error)
-        })?;
-    }
-    Ok(all)
+    let all = map.map(batch::all).transpose().map_err(|error| {
+        Fault::new(Exit::Failure, "cannot read what an earlier daemon counted").because(error)
+    })?;
+    Ok(all.unwrap_or_default())
 }
 
 fn open(folder: &Path, name: &str) -> Result<Map, Fault> {

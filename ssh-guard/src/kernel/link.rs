@@ -14,6 +14,8 @@ use aya_obj::generated::{
     bpf_link_type,
 };
 
+use super::syscall::{bpf, nothing};
+
 /// A link.
 #[derive(Debug)]
 pub(super) struct Link(OwnedFd);
@@ -152,14 +154,8 @@ fn number(program: BorrowedFd<'_>) -> u32 {
     program.as_raw_fd().cast_unsigned()
 }
 
-fn nothing() -> bpf_attr {
-    // SAFETY: a union of plain numbers.
-    unsafe { mem::zeroed() }
-}
-
-/// Calls bpf(2), whose answer may be a descriptor.
+/// Makes a call about links.
 fn call(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<RawFd> {
     // SAFETY: the callers above fill the members that their commands read; what those point at outlives the call.
-    let answer = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attr, size_of_val(attr)) };
-    RawFd::try_from(answer).ok().filter(|answer| *answer >= 0).ok_or_else(io::Error::last_os_error)
+    unsafe { bpf(command, attr) }
 }

@@ -56,12 +56,8 @@ impl Sampler {
     /// # Errors
     /// If the kernel refuses to read the map.
     pub fn sources(&self) -> Result<collections::HashMap<Source, SourceRecord>, Fault> {
-        let mut sources = collections::HashMap::new();
-        batch::for_each(&self.records, |source, record| {
-            sources.insert(source, record);
-        })
-        .map_err(|error| unreadable("sources", error))?;
-        Ok(sources)
+        let records = batch::all(&self.records).map_err(|error| unreadable("sources", error))?;
+        Ok(records.into_iter().collect())
     }
 
     /// Packets and bytes of each source's sessions that have not ended: its own record has the rest.

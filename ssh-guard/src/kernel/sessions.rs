@@ -47,10 +47,7 @@ impl Sessions {
     /// # Errors
     /// If the kernel refuses to read the map.
     pub fn all(&self) -> Result<Vec<(SessionKey, SessionRecord)>, Fault> {
-        let mut all = Vec::new();
-        batch::for_each(&self.records_in_batches, |key, record| all.push((key, record)))
-            .map_err(|error| unreadable(error.into()))?;
-        Ok(all)
+        batch::all(&self.records_in_batches).map_err(|error| unreadable(error.into()))
     }
 
     /// Every mark that a session is authenticated, of sessions that are over as well.
@@ -58,10 +55,7 @@ impl Sessions {
     /// # Errors
     /// If the kernel refuses to read the map.
     pub fn marks(&self) -> Result<Vec<(SessionKey, Authenticated)>, Fault> {
-        let mut all = Vec::new();
-        batch::for_each(&self.marks_in_batches, |key, mark| all.push((key, mark)))
-            .map_err(|error| unreadable(error.into()))?;
-        Ok(all)
+        batch::all(&self.marks_in_batches).map_err(|error| unreadable(error.into()))
     }
 
     /// Puts in a session that an earlier daemon followed, unless these programs have begun to count it.

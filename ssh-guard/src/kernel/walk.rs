@@ -1,13 +1,13 @@
 //! Goes through the keys of a trie from where it was left (`BPF_MAP_GET_NEXT_KEY`; aya only goes through all of them).
 
 use std::io;
-use std::mem;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use aya::maps::Map;
-use aya_obj::generated::{bpf_attr, bpf_cmd};
+use aya_obj::generated::bpf_cmd;
 use bytemuck::{Pod, Zeroable};
 
+use super::syscall::{bpf, nothing};
 use crate::fault::{Exit, Fault};
 
 /// A key of a trie with addresses of so many bytes: `struct bpf_lpm_trie_key`.
@@ -52,8 +52,7 @@ pub(super) fn keys_after<K: Pod>(map: BorrowedFd<'_>, after: Option<K>, count: u
 
 fn next<K: Pod>(map: BorrowedFd<'_>, key: Option<K>) -> io::Result<Option<K>> {
     let mut following = K::zeroed();
-    // SAFETY: a union of plain numbers.
-    let mut attr = unsafe { mem::zeroed::<bpf_attr>() };
+    let mut attr = nothing();
     // SAFETY: this is the member that the command below reads.
     let ask = unsafe { &mut attr.__bindgen_anon_2 };
     ask.map_fd = map.as_raw_fd().cast_unsigned();
@@ -61,14 +60,9 @@ fn next<K: Pod>(map: BorrowedFd<'_>, key: Option<K>) -> io::Result<Option<K>> {
     ask.__bindgen_anon_1.next_key = (&raw mut following).expose_provenance() as u64;
     // SAFETY: the kernel reads one key of the map's size, if it is given one, and writes one; whoever calls this takes the
     // type that the map's keys have, and both outlive the call.
-    let result = unsafe {
-        libc::syscall(libc::SYS_bpf, bpf_cmd::BPF_MAP_GET_NEXT_KEY, &raw mut attr, size_of_val(&attr))
-    };
-    if result == 0 {
-        return Ok(Some(following));
-    }
-    match io::Error::last_os_error() {
-        error if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
-        error => Err(error),
+    match unsafe { bpf(bpf_cmd::BPF_MAP_GET_NEXT_KEY, &mut attr) } {
+        Ok(_) => Ok(Some(following)),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ssh_guard_common::flat::{Entry, FLAGGED, Family, Found, OVERFLOWS, OVERLAPS, SLOTS, TAKEN_OUT};
+use ssh_guard_common::flat::{Entry, FLAGGED, Family, Found, OVERFLOWS, OVERLAPS, SLOTS};
 use ssh_guard_common::source::Source;
 
 use super::{Table, at_slot, head};
@@ -32,7 +32,7 @@ impl<F: Family> Table<F> {
                     each(source, end);
                 }
                 _ => {
-                    self.clear(bucket, slot);
+                    self.empty(bucket, slot);
                     drift.too_many += 1;
                 }
             }
@@ -64,12 +64,6 @@ impl<F: Family> Table<F> {
     /// The bucket that a source belongs to.
     pub(in crate::kernel) fn bucket_of(&self, source: Source) -> u32 {
         F::place(&self.shape, source).bucket
-    }
-
-    fn clear(&mut self, bucket: u32, slot: u32) {
-        self.store(at_slot(bucket, slot), 0);
-        self.store(head(bucket), self.load(head(bucket)).wrapping_add(TAKEN_OUT));
-        self.store(self.shape.end(bucket, slot), 0);
     }
 }
 
