@@ -218,7 +218,7 @@ impl Default for Input {
             kind: "auto".to_owned(),
             name: String::new(),
             path: String::new(),
-            parser: "openssh".to_owned(),
+            parser: "auto".to_owned(),
             bare: false,
         }
     }

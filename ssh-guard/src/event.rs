@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// One auth event: what a server says a client did.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,12 +81,30 @@ pub enum Kind {
     Other,
 }
 
-/// A server whose lines are understood.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// The server that a login was tried at.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Service {
     /// OpenSSH's sshd, sshd-session and sshd-auth.
     Openssh,
+    /// Another one, by the name that the configuration or the application gives it.
+    Named(Arc<str>),
+}
+
+impl Service {
+    /// The word for it, in JSON.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Openssh => "openssh",
+            Self::Named(name) => name,
+        }
+    }
+}
+
+impl Serialize for Service {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 impl Outcome {

@@ -8,13 +8,15 @@ pub mod header;
 pub mod openssh;
 mod text;
 
-use serde::{Deserialize, Serialize};
-
 use crate::event::AuthEvent;
 
 /// Who wrote a line, and what.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Record<'a> {
+    /// When it was written, as the line's header says it; empty where none does.
+    pub stamp: &'a [u8],
+    /// The machine it was written on, likewise.
+    pub host: &'a [u8],
     /// The name of the process that wrote it; only a journal can vouch for that.
     pub process: &'a [u8],
     /// The process's number, if the line names it.
@@ -23,21 +25,33 @@ pub struct Record<'a> {
     pub message: &'a [u8],
 }
 
-/// The servers whose messages can be read, as the configuration names them.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// Whose messages are read, as the configuration names them.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Parser {
-    /// OpenSSH's sshd, versions 6 to 10.
+    /// Every server known here, each by the name of the process that wrote the line.
     #[default]
+    Auto,
+    /// OpenSSH's sshd, versions 6 to 10.
     Openssh,
 }
 
-impl Parser {
-    /// Reads one message; nothing if it says nothing about a login, or not in a way that can be trusted.
+/// Understands the lines of one input, one after the other.
+#[derive(Debug, Default)]
+pub struct Interpreter {
+    parser: Parser,
+}
+
+impl Interpreter {
+    /// Makes one that has read nothing yet.
     #[must_use]
-    pub fn parse(self, record: &Record<'_>) -> Option<AuthEvent> {
-        match self {
-            Self::Openssh => openssh::parse(record),
+    pub fn new(parser: Parser) -> Self {
+        Self { parser }
+    }
+
+    /// Reads the next message; nothing if it says nothing about a login, or not in a way that can be trusted.
+    pub fn event(&mut self, record: &Record<'_>) -> Option<AuthEvent> {
+        match self.parser {
+            Parser::Auto | Parser::Openssh => openssh::parse(record),
         }
     }
 }

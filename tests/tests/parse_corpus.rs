@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use ssh_guard::event::AuthEvent;
-use ssh_guard::parse::{Parser, Record, header};
+use ssh_guard::parse::{Interpreter, Parser, Record, header};
 
 #[test]
 fn openssh_lines_are_understood() {
@@ -44,8 +44,9 @@ fn check(name: &str, split: for<'a> fn(&'a [u8]) -> Option<Record<'a>>) -> Vec<u
     let lines: Vec<(usize, &[u8])> = lines(&bytes).collect();
     assert!(!lines.is_empty(), "'{}' holds no line", path.display());
     let mut mismatches = Vec::new();
+    let mut interpreter = Interpreter::new(Parser::Auto);
     for (number, line) in &lines {
-        let event = split(line).and_then(|record| Parser::Openssh.parse(&record));
+        let event = split(line).and_then(|record| interpreter.event(&record));
         let understood = event.as_ref().map_or_else(|| "nothing".to_owned(), meaning);
         let expected = expected.iter().find(|(at, _)| *at == number + 1).map(|(_, meaning)| &**meaning);
         if expected != Some(&understood) {

@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::config::settings::Settings;
-use crate::event::{AuthEvent, Kind, Outcome, Service};
+use crate::event::{AuthEvent, Kind, Outcome};
 use crate::fault::{Exit, Fault};
 use crate::moment::Moment;
-use crate::parse::{Parser, header};
+use crate::parse::{Interpreter, Parser, header};
 use crate::policy::{Policy, Rules, Standing};
 
 #[derive(Args, Debug)]
@@ -37,7 +37,7 @@ struct Understood<'a> {
     source: Option<String>,
     port: Option<u16>,
     user: Option<&'a str>,
-    service: Option<Service>,
+    service: Option<&'a str>,
     count: u32,
     weight: f64,
 }
@@ -81,11 +81,12 @@ impl Explain {
         let limit = settings.limits.line_bytes.get();
         // What a line adds is told by itself: no threshold is near, so that none of it is cut off.
         let mut policy = Policy::new(Rules { threshold: f64::from(u16::MAX), ..settings.rules() });
+        let mut interpreter = Interpreter::new(if self.bare { Parser::Openssh } else { Parser::Auto });
         let mut number = 0;
         let mut line = Vec::new();
         while let Some(whole) = next_line(&mut reader, &mut line, limit).map_err(Broken::In)? {
             number += 1;
-            let event = if whole { self.understand(&line) } else { None };
+            let event = if whole { self.understand(&mut interpreter, &line) } else { None };
             // All lines count as if they came at once: what each adds does not depend on when it was written.
             let weight = event.as_ref().map_or(0.0, |event| weigh(&mut policy, event, settings));
             let understood = Understood {
@@ -95,7 +96,7 @@ impl Explain {
                 source: event.as_ref().and_then(|event| event.address).map(|address| address.to_string()),
                 port: event.as_ref().and_then(|event| event.port),
                 user: event.as_ref().and_then(|event| event.user.as_deref()),
-                service: event.as_ref().map(|event| event.service),
+                service: event.as_ref().map(|event| event.service.as_str()),
                 count: event.as_ref().map_or(1, |event| event.count.get()),
                 weight,
             };
@@ -116,9 +117,9 @@ impl Explain {
         Ok(())
     }
 
-    fn understand(&self, line: &[u8]) -> Option<AuthEvent> {
+    fn understand(&self, interpreter: &mut Interpreter, line: &[u8]) -> Option<AuthEvent> {
         let record = if self.bare { header::bare(line) } else { header::split(line) };
-        Parser::Openssh.parse(&record?)
+        interpreter.event(&record?)
     }
 }
 

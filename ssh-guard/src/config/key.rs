@@ -60,7 +60,7 @@ pub const KEYS: [Key; 43] = [
     key("input.kind", Shape::Text, r#""auto", "journal" or "file""#),
     key("input.name", Shape::Text, "empty, or 1 to 32 letters, digits, '.', '_' or '-'"),
     key("input.path", Shape::Text, "the absolute path of a file"),
-    key("input.parser", Shape::Text, r#""openssh""#),
+    key("input.parser", Shape::Text, r#""auto" or "openssh""#),
     key("input.bare", Shape::Switch, "true or false"),
     key("limits.blocklist", Shape::Whole, "a whole number from 1024 to 4194304"),
     key("limits.networks", Shape::Whole, "a whole number from 1024 to 1048576"),

@@ -11,7 +11,7 @@ use crate::event::AuthEvent;
 use crate::input::{Line, Sink, Stats};
 use crate::moment::Moment;
 use crate::observe::{LineOutcome, Metrics};
-use crate::parse::{Parser, Record, header};
+use crate::parse::{Interpreter, Parser, Record, header};
 
 /// An auth event, and when its line was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Heard {
 
 /// Takes the lines of one input.
 pub(super) struct Intake {
-    parser: Parser,
+    interpreter: Interpreter,
     bare: bool,
     understood: IntCounter,
     ignored: IntCounter,
@@ -47,7 +47,7 @@ impl Intake {
     ) -> Self {
         Self {
             name: name.to_owned(),
-            parser,
+            interpreter: Interpreter::new(parser),
             bare,
             understood: metrics.lines(name, LineOutcome::Understood),
             ignored: metrics.lines(name, LineOutcome::Ignored),
@@ -61,12 +61,12 @@ impl Intake {
 
     fn understand(&mut self, line: &Line<'_>) -> Option<AuthEvent> {
         let record = match line.process {
-            Some(process) => Some(Record { process, pid: line.pid, message: line.text }),
+            Some(process) => Some(Record { process, pid: line.pid, message: line.text, ..Record::default() }),
             None if self.bare => header::bare(line.text),
             None => header::split(line.text),
         };
         self.note_strange(record.is_none());
-        self.parser.parse(&record?)
+        self.interpreter.event(&record?)
     }
 
     /// Says, once, if the first lines all have no header: then nothing of this input will ever be understood.

@@ -214,8 +214,14 @@ fn follow(
     for (input, Choice { origin, .. }) in settings.inputs.iter().zip(chosen) {
         let stats = Arc::new(Stats::default());
         let bare = matches!(input.kind, InputKind::File { bare: true, .. });
-        let intake =
-            Intake::new(&input.name, input.parser, bare, metrics, Arc::clone(&stats), to_guard.clone());
+        let intake = Intake::new(
+            &input.name,
+            input.parser.clone(),
+            bare,
+            metrics,
+            Arc::clone(&stats),
+            to_guard.clone(),
+        );
         input_notes.push(InputNote {
             name: input.name.clone(),
             kind: match origin {

@@ -8,16 +8,17 @@ use super::Record;
 pub fn split(line: &[u8]) -> Option<Record<'_>> {
     let line = without_line_end(line);
     let line = without_priority(line)?;
-    let line = match line.first()? {
+    let rest = match line.first()? {
         b'0'..=b'9' => after_rfc3339(line)?,
         _ => after_rfc3164(line)?,
     };
-    let host_end = line.iter().position(|&byte| byte == b' ')?;
+    let stamp = &line[..line.len() - rest.len() - 1];
+    let (host, rest) = rest.split_at(rest.iter().position(|&byte| byte == b' ')?);
     // An empty host would let the tag be taken from what stands before it.
-    if host_end == 0 {
+    if host.is_empty() {
         return None;
     }
-    tagged(&line[host_end + 1..])
+    Some(Record { stamp, host, ..tagged(&rest[1..])? })
 }
 
 /// Takes a whole line as the message of an sshd that writes to a file or to standard error (`sshd -E`, `-e`), where
@@ -31,10 +32,10 @@ pub fn bare(line: &[u8]) -> Option<Record<'_>> {
     for process in [&b"sshd"[..], b"sshd-session", b"sshd-auth"] {
         // log.c, do_log: `PROGRAM: ` stands first where standard error is shared with others.
         if let Some(message) = line.strip_prefix(process).and_then(|rest| rest.strip_prefix(b": ")) {
-            return Some(Record { process, pid: None, message });
+            return Some(Record { process, message, ..Record::default() });
         }
     }
-    (!line.is_empty()).then_some(Record { process: b"sshd", pid: None, message: line })
+    (!line.is_empty()).then_some(Record { process: b"sshd", message: line, ..Record::default() })
 }
 
 fn without_line_end(line: &[u8]) -> &[u8] {
@@ -114,7 +115,7 @@ fn tagged(text: &[u8]) -> Option<Record<'_>> {
         [b':', b' ', message @ ..] => message,
         _ => return None,
     };
-    Some(Record { process, pid, message })
+    Some(Record { process, pid, message, ..Record::default() })
 }
 
 fn number(digits: &[u8]) -> Option<u32> {

@@ -36,7 +36,7 @@ impl Check<'_, '_> {
 
     fn input(&mut self, at: &Place, input: &Input) -> Option<InputSettings> {
         let kind = self.input_kind(at, input);
-        let parser = self.allowed(&at.key("parser"), (input.parser == "openssh").then_some(Parser::Openssh));
+        let parser = self.allowed(&at.key("parser"), parser(&input.parser));
         let name = match (input.name.as_str(), &kind) {
             ("", Some(kind)) => {
                 let name = default_name(kind);
@@ -93,6 +93,14 @@ impl Check<'_, '_> {
             let what = format!("two inputs are called '{}'", input.name);
             self.note(&at.key("name"), &what, Some("give each a 'name' of its own".to_owned()));
         }
+    }
+}
+
+fn parser(word: &str) -> Option<Parser> {
+    match word {
+        "auto" => Some(Parser::Auto),
+        "openssh" => Some(Parser::Openssh),
+        _ => None,
     }
 }
 

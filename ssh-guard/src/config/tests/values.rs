@@ -72,7 +72,7 @@ fn every_value_arrives_as_what_it_means() {
     assert_eq!(policy.forget.as_secs(), 14 * 86_400);
     assert_eq!(policy.weights, Weights { password: 2.0, pre_auth: 0.0, ..Weights::default() });
     let file = InputKind::File { path: PathBuf::from("/var/log/auth.log"), bare: true };
-    let input = |name: &str, kind| InputSettings { name: name.to_owned(), kind, parser: Parser::Openssh };
+    let input = |name: &str, kind| InputSettings { name: name.to_owned(), kind, parser: Parser::Auto };
     assert_eq!(
         settings.inputs,
         [input("journal", InputKind::Journal { directory: None }), input("auth.log", file)]

@@ -7,7 +7,7 @@ use super::*;
 
 /// The event that a message of sshd is understood as.
 fn event(message: &[u8]) -> Option<AuthEvent> {
-    parse(&Record { process: b"sshd", pid: Some(1), message })
+    parse(&Record { process: b"sshd", pid: Some(1), message, ..Record::default() })
 }
 
 fn address(text: &str) -> IpAddr {
@@ -18,11 +18,11 @@ fn address(text: &str) -> IpAddr {
 fn other_programs_say_nothing_about_sshd() {
     let message = b"Failed password for root from 203.0.113.7 port 41022 ssh2";
     for process in ["sshd", "sshd-session", "sshd-auth"] {
-        let record = Record { process: process.as_bytes(), pid: None, message };
+        let record = Record { process: process.as_bytes(), message, ..Record::default() };
         assert!(parse(&record).is_some(), "{process}");
     }
     for process in ["", "ssh", "SSHD", "sshd ", "sshd-", "sshdx", "sudo", "sshd(pam_unix)"] {
-        let record = Record { process: process.as_bytes(), pid: None, message };
+        let record = Record { process: process.as_bytes(), message, ..Record::default() };
         assert_eq!(parse(&record), None, "{process}");
     }
 }

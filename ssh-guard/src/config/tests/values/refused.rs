@@ -128,7 +128,10 @@ fn inputs_that_cannot_work_are_refused() {
             "[[input]]\nkind = \"journal\"\nbare = true\n",
             "3: 'input.bare': only an input of the kind 'file' can be bare\nhint: take it out",
         ),
-        ("[[input]]\nparser = \"dropbear\"\n", "2: 'input.parser' is \"dropbear\" and must be \"openssh\""),
+        (
+            "[[input]]\nparser = \"telnetd\"\n",
+            "2: 'input.parser' is \"telnetd\" and must be \"auto\" or \"openssh\"",
+        ),
         (
             "[[input]]\nname = \"a b\"\n",
             "2: 'input.name' is \"a b\" and must be empty, or 1 to 32 letters, digits, '.', '_' or '-'",
