@@ -176,12 +176,11 @@ impl Policy {
         self.ladder.remember(source, Offences { count: offences, until });
     }
 
-    /// Drops what has passed, a bounded part of it at each call, and says how much that was; 0 when nothing is left
-    /// to drop.
-    pub fn expire(&mut self, now: Moment) -> usize {
-        self.attempts.sweep(EXPIRE_AT_ONCE, now)
-            + self.sources.sweep(EXPIRE_AT_ONCE, now)
-            + self.ladder.sweep(EXPIRE_AT_ONCE, &self.rules, now)
+    /// Looks at a bounded part of what is remembered, at the next one with each call, and drops what has passed.
+    pub fn expire(&mut self, now: Moment) {
+        self.attempts.sweep(LOOK_AT_ONCE, now);
+        self.sources.sweep(LOOK_AT_ONCE, now);
+        self.ladder.sweep(LOOK_AT_ONCE, &self.rules, now);
     }
 
     /// The score of a source.
@@ -235,8 +234,9 @@ impl Policy {
     }
 }
 
-/// How much is dropped in one call.
-const EXPIRE_AT_ONCE: usize = 1024;
+/// How many entries of each table are looked at in one call: with a call a second, a full table of the default size is
+/// looked through in half a minute.
+const LOOK_AT_ONCE: usize = 4096;
 
 fn limits(rules: &Rules) -> Limits {
     let half = Weight::new(rules.threshold).half();

@@ -113,6 +113,7 @@ impl Guard {
             self.resync(now);
             if renewal <= now {
                 self.renew_lease(now);
+                self.policy.expire(now);
                 renewal = now.plus(RENEWAL);
             }
             let next = next.map_or(renewal, |next| next.min(renewal)).min(self.resync.due());
@@ -356,12 +357,10 @@ impl Guard {
             info!(%network, "is no longer in the allowlist: its time is over");
         }
         self.expire_lists(now);
-        let forgotten = self.policy.expire(now);
         if !expired.bans.is_empty() {
             self.publish();
         }
-        let again = (forgotten > 0).then(|| now.plus(SWEEP_PAUSE));
-        [expired.next, self.lists.next_end(), self.allowlist.next_end(), again].into_iter().flatten().min()
+        [expired.next, self.lists.next_end(), self.allowlist.next_end()].into_iter().flatten().min()
     }
 
     /// Shows the counts, and has the program leave out maps that hold nothing.
@@ -397,5 +396,3 @@ const RENEWAL: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(3);
 /// How long after a ban a server may still write about what the source did before it.
 const STILL_UNDER_WAY: Duration = Duration::from_secs(10);
-/// How long it leaves others to work between two sweeps through what it remembers.
-const SWEEP_PAUSE: Duration = Duration::from_millis(100);

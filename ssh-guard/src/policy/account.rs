@@ -18,15 +18,19 @@ impl Accounts {
     /// The account of that name.
     #[must_use]
     pub fn of(&self, name: &str) -> Account {
-        let mut seen = Vec::with_capacity(PRINTED);
+        let mut seen = [0; PRINTED];
+        let mut length = 0;
         for byte in name.bytes() {
             // OpenSSH up to 9.x escapes a name once in some messages and twice in others: `DOM\\bob`, `DOM\\\\bob`.
-            let again = byte == b'\\' && seen.last() == Some(&byte);
-            if !again && seen.len() < PRINTED {
-                seen.push(byte);
+            let again = byte == b'\\' && seen[..length].last() == Some(&byte);
+            if again {
+                continue;
             }
+            let Some(next) = seen.get_mut(length) else { break };
+            *next = byte;
+            length += 1;
         }
-        Account(NonZeroU64::new(self.seed.hash_one(seen)).unwrap_or(NonZeroU64::MIN))
+        Account(NonZeroU64::new(self.seed.hash_one(&seen[..length])).unwrap_or(NonZeroU64::MIN))
     }
 }
 

