@@ -1,24 +1,28 @@
 //! Measures what the guard's programs cost, beside an empty program and other packet filters, in one run.
 //!
-//! Six benchmarks, each in a file of its name: [`program`] (nanoseconds a packet, by test runs), [`drops`] and
+//! Eight benchmarks, each in a file of its name: [`program`] (nanoseconds a packet, by test runs), [`drops`] and
 //! [`flood`] (packets through a veth pair, by packet filter), [`goodput`] (how long those wait meanwhile who are let in),
-//! [`loading`] (bans into the kernel) and [`restart`] (a daemon that was killed).
+//! [`loading`] (bans into the kernel), [`restart`] (a daemon that was killed), [`ingest`] (lines of a log, beside other
+//! readers) and [`reaction`] (from a line to its block).
 
 mod bed;
 mod clock;
 mod cpu;
+mod daemon;
 mod drops;
 mod flood;
 mod frame;
 mod generator;
 mod goodput;
 mod guard;
+mod ingest;
 mod loading;
 mod machine;
 mod peers;
 mod plan;
 mod program;
 mod programs;
+mod reaction;
 mod receiver;
 mod report;
 mod restart;
@@ -74,6 +78,10 @@ enum Benchmark {
     Loading,
     /// A daemon that is killed and takes over its bans, under a flood of banned packets
     Restart,
+    /// Log lines read, understood and judged, beside other readers
+    Ingest,
+    /// From a log line to the block in the kernel
+    Reaction,
 }
 
 type Measure = fn(&Path, &Plan, &mut Report) -> Result<()>;
@@ -94,13 +102,15 @@ fn run(arguments: &Arguments) -> Result<()> {
     ensure!(machine.cpus >= 2, "one CPU sends while another one receives: this machine has only one");
     let plan = if arguments.quick { Plan::QUICK } else { Plan::FULL };
     let mut report = Report::new(machine, arguments.quick);
-    let all: [(Benchmark, Measure); 6] = [
+    let all: [(Benchmark, Measure); 8] = [
         (Benchmark::Program, program::measure),
         (Benchmark::Drops, drops::measure),
         (Benchmark::Flood, flood::measure),
         (Benchmark::Goodput, goodput::measure),
         (Benchmark::Loading, loading::measure),
         (Benchmark::Restart, restart::measure),
+        (Benchmark::Ingest, ingest::measure),
+        (Benchmark::Reaction, reaction::measure),
     ];
     for (benchmark, measure) in all {
         if arguments.only.is_none_or(|only| only == benchmark) {

@@ -23,6 +23,12 @@ pub struct Plan {
     pub patience: Duration,
     /// How many bans are loaded, and how often.
     pub loads: &'static [(u32, u32)],
+    /// How many lines a log has.
+    pub log_lines: u32,
+    /// How many sources try to log in, in one log after the other; other readers get the one in the middle.
+    pub log_sources: &'static [u32],
+    /// How often the time from a line to its block is taken.
+    pub reactions: u32,
 }
 
 impl Plan {
@@ -37,6 +43,9 @@ impl Plan {
         connecting: Duration::from_secs(2),
         patience: Duration::from_secs(2),
         loads: &[(100_000, 5), (1_000_000, 3)],
+        log_lines: 1_000_000,
+        log_sources: &[200, 20_000, 200_000],
+        reactions: 500,
     };
 
     /// The figures to look at once.
@@ -50,5 +59,8 @@ impl Plan {
         connecting: Duration::from_millis(500),
         patience: Duration::from_millis(600),
         loads: &[(10_000, 2)],
+        log_lines: 100_000,
+        log_sources: &[2_000],
+        reactions: 100,
     };
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use ssh_guard_tests::daemon::{Daemon, Site};
 
 use crate::bed::Bed;
+use crate::daemon::program;
 use crate::generator::{Generator, Pace};
 use crate::plan::Plan;
 use crate::report::Report;
@@ -89,12 +90,4 @@ fn restart(daemon: &mut Daemon<'_>, bans: u32) -> Result<f64> {
     ensure!(status["bans"]["ipv4"].as_u64() == Some(u64::from(bans)), "bans were lost: {}", status["bans"]);
     ensure!(status["interfaces"][0]["attached"] == Value::Bool(true), "it is not attached: {status}");
     Ok(taken)
-}
-
-/// The daemon that was built for use, beside this program.
-fn program() -> Result<std::path::PathBuf> {
-    let own = std::env::current_exe().context("this program has no path")?;
-    let daemon = own.with_file_name("ssh-guard");
-    ensure!(daemon.exists(), "'{}' is missing: 'cargo xtask bench' builds it", daemon.display());
-    Ok(daemon)
 }

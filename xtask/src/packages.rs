@@ -62,6 +62,16 @@ pub const BENCH: &[Package] = &[
     Package { name: "iptables", brings: "iptables", reason: "drops the same packets, in the benchmark" },
     Package { name: "ipset", brings: "ipset", reason: "holds the list that iptables drops by" },
     Package { name: "xdp-tools", brings: "xdp-filter", reason: "has a program that drops the same packets" },
+    Package {
+        name: "fail2ban",
+        brings: "fail2ban-regex",
+        reason: "reads the same log; Debian also starts it",
+    },
+    Package {
+        name: "sshguard",
+        brings: "/usr/libexec/sshguard/sshg-parser",
+        reason: "reads the same log; Debian also starts it",
+    },
 ];
 
 /// What runs the tests on Debian's kernels.

@@ -1,0 +1,94 @@
+//! How many log lines a second are read, understood and judged, beside other readers of the same log.
+
+pub mod log;
+mod readers;
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use log::Shape;
+
+use crate::bed::Bed;
+use crate::daemon::Reader;
+use crate::plan::Plan;
+use crate::report::Report;
+use crate::{clock, cpu};
+
+/// In the log's last lines this source fails so often that it is banned: then everything before was judged.
+const LAST: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+const FAILURES: u32 = 6;
+
+/// Has the daemon and the other readers read logs of several numbers of sources, in turn.
+///
+/// # Errors
+/// If a line is not read, or memory grows from one log to the next.
+pub fn measure(_object: &Path, plan: &Plan, report: &mut Report) -> Result<()> {
+    let folder = tempfile::tempdir().context("there is no room for a log")?;
+    for sources in plan.log_sources {
+        let shape = Shape { lines: plan.log_lines, sources: *sources };
+        report.progress(&format!("ingest: {} lines of {sources} sources", shape.lines));
+        let path = folder.path().join("auth.log");
+        log::write(&path, shape)?;
+        let mut rates = Rates::default();
+        for _round in 0..plan.rounds {
+            guard(&path, shape, &mut rates)?;
+        }
+        report.add("ingest", "guard", *sources, "lines/CPU s", &rates.per_cpu_second);
+        report.add("ingest", "guard", *sources, "lines/s", &rates.per_second);
+        report.add("ingest", "guard", *sources, "MiB of its own, after one log", &rates.memory);
+        report.add("ingest", "guard", *sources, "MiB more after three logs", &rates.growth);
+        if Some(sources) == plan.log_sources.get(plan.log_sources.len() / 2) {
+            readers::measure(&path, shape, plan.rounds, &rates.per_cpu_second, report)?;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Rates {
+    per_cpu_second: Vec<f64>,
+    per_second: Vec<f64>,
+    memory: Vec<f64>,
+    growth: Vec<f64>,
+}
+
+/// Has a new daemon, on one CPU, read the log.
+fn guard(path: &Path, shape: Shape, rates: &mut Rates) -> Result<()> {
+    let bed = Bed::new(0)?;
+    let reader = cpu::on(cpu::RECEIVER, || Reader::start(&bed))?;
+    let ready = reader.path("ready.log");
+    fs::copy(path, &ready).context("there is no room for a second log")?;
+    append_last(&ready, LAST)?;
+    let (cpu, begun) = (reader.cpu_time()?, clock::now());
+    fs::rename(&ready, &reader.log).context("the log cannot be renamed")?;
+    reader.wait_for_block(LAST.into(), Duration::from_millis(1))?;
+    let (taken, cpu) = (begun.elapsed(), reader.cpu_time()? - cpu);
+    let lines = u64::from(shape.lines + FAILURES);
+    ensure!(reader.lines()? == lines, "{} of {lines} lines were read", reader.lines()?);
+    #[expect(clippy::cast_precision_loss, reason = "there are far fewer lines than 2^52")]
+    let lines = lines as f64;
+    rates.per_cpu_second.push(lines / cpu.as_secs_f64());
+    rates.per_second.push(lines / taken.as_secs_f64());
+
+    let memory = reader.own_memory()?;
+    for last in [2, 3] {
+        let more = reader.path("more.log");
+        fs::copy(path, &more).context("there is no room for a second log")?;
+        let last = Ipv4Addr::new(198, 18, 0, last);
+        append_last(&more, last)?;
+        fs::rename(&more, &reader.log).context("the log cannot be renamed")?;
+        reader.wait_for_block(last.into(), Duration::from_millis(1))?;
+    }
+    rates.memory.push(memory);
+    rates.growth.push(reader.own_memory()? - memory);
+    Ok(())
+}
+
+fn append_last(path: &Path, source: Ipv4Addr) -> Result<()> {
+    use std::io::Write as _;
+    let mut file = fs::OpenOptions::new().append(true).open(path).context("the log cannot be opened")?;
+    file.write_all(log::failures(source, FAILURES).as_bytes()).context("the log cannot be written")
+}
