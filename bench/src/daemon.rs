@@ -1,10 +1,12 @@
 //! The daemon that was built for use, on one CPU, reading a log of the benchmark's.
 
+use std::collections::HashSet;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use ssh_guard::kernel::{Earlier, Pins};
 use ssh_guard_common::source::Source;
 use ssh_guard_tests::daemon::{Daemon, Site};
@@ -21,15 +23,15 @@ pub struct Reader<'bed> {
 }
 
 impl<'bed> Reader<'bed> {
-    /// Starts one; where the thread that calls may run, it may run as well.
+    /// Starts one with room for so many bans; where the thread that calls may run, it may run as well.
     ///
     /// # Errors
     /// If what it has in force cannot be read.
-    pub fn start(bed: &'bed Bed) -> Result<Self> {
+    pub fn start(bed: &'bed Bed, bans: u32) -> Result<Self> {
         let site = Site::of(&program()?, "");
         let log = site.folder().join("auth.log");
         site.configure(&format!(
-            "guard.interfaces = ['{}']\n[[input]]\nkind = 'file'\npath = '{}'\n",
+            "guard.interfaces = ['{}']\nlimits.blocklist = {bans}\n[[input]]\nkind = 'file'\npath = '{}'\n",
             bed.interface,
             log.display()
         ));
@@ -46,29 +48,29 @@ impl<'bed> Reader<'bed> {
         self.log.with_file_name(name)
     }
 
-    /// Whether a source is blocked.
+    /// Waits until all of these sources are blocked; what is in force is looked at all the time, or after each `pause`.
     ///
     /// # Errors
-    /// If the kernel refuses to read.
-    pub fn has_block(&self, source: Source) -> Result<bool> {
-        self.blocks.has_block(source).map_err(|fault| anyhow::anyhow!("{}", fault.told()))
-    }
-
-    /// Waits until a source is blocked; it is looked at all the time, or after each `pause`.
-    ///
-    /// # Errors
-    /// If it never is.
-    pub fn wait_for_block(&self, source: Source, pause: Duration) -> Result<()> {
+    /// If they never are.
+    pub fn wait_for_blocks(&self, sources: &[Ipv4Addr], pause: Duration) -> Result<()> {
         let begun = clock::now();
-        while !self.has_block(source)? {
-            ensure!(begun.elapsed() < PATIENCE, "{source} is not blocked: {}", self.daemon.output());
-            if pause.is_zero() {
-                std::hint::spin_loop();
-            } else {
+        let mut missing: HashSet<Source> = sources.iter().copied().map(Source::from).collect();
+        loop {
+            for (source, _) in self.blocks.blocks().map_err(|fault| anyhow::anyhow!("{}", fault.told()))? {
+                missing.remove(&source);
+            }
+            if missing.is_empty() {
+                return Ok(());
+            }
+            if begun.elapsed() > PATIENCE {
+                let said = self.daemon.output();
+                let last: Vec<&str> = said.lines().rev().take(5).collect();
+                bail!("{} sources are not blocked: {}", missing.len(), last.join("; "));
+            }
+            if !pause.is_zero() {
                 std::thread::sleep(pause);
             }
         }
-        Ok(())
     }
 
     /// How many lines it has read.

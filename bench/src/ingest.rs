@@ -20,6 +20,8 @@ use crate::{clock, cpu};
 /// In the log's last lines this source fails so often that it is banned: then everything before was judged.
 const LAST: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 const FAILURES: u32 = 6;
+/// As many as fit by default.
+const BANS: u32 = 262_144;
 
 /// Has the daemon and the other readers read logs of several numbers of sources, in turn.
 ///
@@ -58,13 +60,13 @@ struct Rates {
 /// Has a new daemon, on one CPU, read the log.
 fn guard(path: &Path, shape: Shape, rates: &mut Rates) -> Result<()> {
     let bed = Bed::new(0)?;
-    let reader = cpu::on(cpu::RECEIVER, || Reader::start(&bed))?;
+    let reader = cpu::on(cpu::RECEIVER, || Reader::start(&bed, BANS))?;
     let ready = reader.path("ready.log");
     fs::copy(path, &ready).context("there is no room for a second log")?;
     append_last(&ready, LAST)?;
     let (cpu, begun) = (reader.cpu_time()?, clock::now());
     fs::rename(&ready, &reader.log).context("the log cannot be renamed")?;
-    reader.wait_for_block(LAST.into(), Duration::from_millis(1))?;
+    reader.wait_for_blocks(&[LAST], Duration::from_millis(1))?;
     let (taken, cpu) = (begun.elapsed(), reader.cpu_time()? - cpu);
     let lines = u64::from(shape.lines + FAILURES);
     ensure!(reader.lines()? == lines, "{} of {lines} lines were read", reader.lines()?);
@@ -80,7 +82,7 @@ fn guard(path: &Path, shape: Shape, rates: &mut Rates) -> Result<()> {
         let last = Ipv4Addr::new(198, 18, 0, last);
         append_last(&more, last)?;
         fs::rename(&more, &reader.log).context("the log cannot be renamed")?;
-        reader.wait_for_block(last.into(), Duration::from_millis(1))?;
+        reader.wait_for_blocks(&[last], Duration::from_millis(1))?;
     }
     rates.memory.push(memory);
     rates.growth.push(reader.own_memory()? - memory);

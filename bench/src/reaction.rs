@@ -8,7 +8,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use ssh_guard_common::source::Source;
 
 use crate::bed::Bed;
 use crate::daemon::Reader;
@@ -28,6 +27,8 @@ const OTHERS: Shape = Shape { lines: 200_000, sources: 20_000 };
 /// Sources that fail all at once.
 const BURST: usize = 1_000;
 const FAILURES: u32 = 6;
+/// Room for all of them, and no more: what is in force is looked through again and again.
+const BANS: u32 = 16_384;
 
 /// Measures with nothing else in the log, with 20,000 lines of others a second, and for many sources at once.
 ///
@@ -36,7 +37,7 @@ const FAILURES: u32 = 6;
 pub fn measure(_object: &Path, plan: &Plan, report: &mut Report) -> Result<()> {
     report.progress("reaction: from a line to its block");
     let bed = Bed::new(0)?;
-    let reader = Reader::start(&bed)?;
+    let reader = Reader::start(&bed, BANS)?;
     File::create(&reader.log).context("the log cannot be made")?;
     let mut log = OpenOptions::new().append(true).open(&reader.log).context("the log cannot be opened")?;
     // Not those of the log of others.
@@ -45,7 +46,7 @@ pub fn measure(_object: &Path, plan: &Plan, report: &mut Report) -> Result<()> {
     let others = others(&reader)?;
     cpu::pin(0, cpu::SENDER)?;
 
-    let (mut quiet, mut busy, mut lost) = (Vec::new(), Vec::new(), 0.0);
+    let (mut quiet, mut busy) = (Vec::new(), Vec::new());
     for _ in 0..plan.reactions {
         std::thread::sleep(PAUSE * EVERY);
         quiet.push(micros(block(&reader, &mut log, next()?)?));
@@ -55,9 +56,8 @@ pub fn measure(_object: &Path, plan: &Plan, report: &mut Report) -> Result<()> {
     let (mut written, mut times) = (0_u32, 0_u32);
     while busy.len() < plan.reactions as usize {
         let due = PAUSE * times;
-        match due.checked_sub(begun.elapsed()) {
-            Some(wait) => std::thread::sleep(wait),
-            None => lost = f64::max(lost, (begun.elapsed() - due).as_secs_f64()),
+        if let Some(wait) = due.checked_sub(begun.elapsed()) {
+            std::thread::sleep(wait);
         }
         let mut text = String::new();
         for line in lines.by_ref().take(AT_ONCE) {
@@ -77,9 +77,7 @@ pub fn measure(_object: &Path, plan: &Plan, report: &mut Report) -> Result<()> {
         let text: String = many.iter().map(|source| log::failures(*source, FAILURES)).collect();
         let begun = clock::now();
         log.write_all(text.as_bytes()).context("the log cannot be written")?;
-        for source in &many {
-            reader.wait_for_block(Source::from(*source), Duration::ZERO)?;
-        }
+        reader.wait_for_blocks(&many, Duration::ZERO)?;
         bursts.push(begun.elapsed().as_secs_f64() * 1e3);
     }
     report.add("reaction", "alone", 1, "µs to the block, median", &quiet);
@@ -98,7 +96,7 @@ fn block(reader: &Reader<'_>, log: &mut File, source: Ipv4Addr) -> Result<Durati
     let text = log::failures(source, FAILURES);
     let begun = clock::now();
     log.write_all(text.as_bytes()).context("the log cannot be written")?;
-    reader.wait_for_block(source.into(), Duration::ZERO)?;
+    reader.wait_for_blocks(&[source], Duration::ZERO)?;
     Ok(begun.elapsed())
 }
 

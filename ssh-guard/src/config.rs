@@ -126,6 +126,7 @@ pub struct Limits {
 #[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
 pub struct Observe {
     pub listen: String,
+    pub blind_after: String,
 }
 
 /// The table `[control]`: who may command.
@@ -241,7 +242,7 @@ impl Default for Limits {
 
 impl Default for Observe {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:9822".to_owned() }
+        Self { listen: "127.0.0.1:9822".to_owned(), blind_after: "5m".to_owned() }
     }
 }
 

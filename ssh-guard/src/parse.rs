@@ -48,6 +48,14 @@ impl Interpreter {
         Self { parser }
     }
 
+    /// Whether it is a server's process, whose messages are read.
+    #[must_use]
+    pub fn knows(&self, process: &[u8]) -> bool {
+        match self.parser {
+            Parser::Auto | Parser::Openssh => openssh::PROCESSES.contains(&process),
+        }
+    }
+
     /// Reads the next message; nothing if it says nothing about a login, or not in a way that can be trusted.
     pub fn event(&mut self, record: &Record<'_>) -> Option<AuthEvent> {
         match self.parser {

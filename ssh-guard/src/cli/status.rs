@@ -59,6 +59,11 @@ fn text(status: &api::Status) -> String {
         row([&input.name, &input.kind, &input.lines.to_string(), &input.understood.to_string(), &state])
     }));
     text.push_str(&table(&rows));
+    if status.sensor_blind {
+        text.push_str(
+            "\nBLIND: sessions are served, and no log line tells of any: nobody is banned for failing\n",
+        );
+    }
     if status.witness_blind {
         text.push_str("\nBLIND: logins succeed, and no server is seen to answer: sessions are unproven\n");
     }

@@ -31,6 +31,7 @@ pub fn settings(config: &Config, document: &Document<'_>) -> Result<Settings, Co
     let inputs = check.inputs(&config.input);
     let limits = check.limits(&config.limits);
     let listen = check.allowed(&Place::of("observe.listen"), config.observe.listen.parse().ok());
+    let blind_after = check.blind_after(&config.observe.blind_after);
     let control = check.control(&config.control);
     let settings = || {
         let (guard, policy, limits) = (guard?, policy?, limits?);
@@ -42,6 +43,7 @@ pub fn settings(config: &Config, document: &Document<'_>) -> Result<Settings, Co
             inputs: inputs?,
             limits,
             listen: listen?,
+            blind_after: blind_after?,
             control: control?,
         })
     };
@@ -201,6 +203,13 @@ impl Check<'_, '_> {
             && control.group.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.$".contains(&byte));
         let group = self.allowed(&Place::of("control.group"), is_name.then(|| control.group.clone()));
         Some(ControlSettings { socket: socket?, group: group? })
+    }
+
+    fn blind_after(&mut self, text: &str) -> Option<Option<Duration>> {
+        if text == "never" {
+            return Some(None);
+        }
+        self.time(&Place::of("observe.blind-after"), text).map(Some)
     }
 
     fn time(&mut self, place: &Place, text: &str) -> Option<Duration> {

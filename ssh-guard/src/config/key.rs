@@ -29,7 +29,7 @@ pub enum Shape {
 }
 
 /// Every key there is.
-pub const KEYS: [Key; 43] = [
+pub const KEYS: [Key; 44] = [
     key("guard.interfaces", Shape::Texts, r#"["auto"], or the different names of interfaces"#),
     key("guard.ports", Shape::Wholes, "1 to 16 different ports from 1 to 65535"),
     key("guard.mode", Shape::Text, r#""auto", "native", "generic" or "tc""#),
@@ -71,6 +71,7 @@ pub const KEYS: [Key; 43] = [
     key("limits.unauthenticated-sessions", Shape::Whole, "a whole number from 0 to 1000000"),
     key("limits.line-bytes", Shape::Whole, "a whole number from 1024 to 65536"),
     key("observe.listen", Shape::Text, r#"an address and a port, as in "127.0.0.1:9822" or "[::1]:9822""#),
+    key("observe.blind-after", Shape::Text, r#"a time such as "90s" or "5m", up to "3650d", or "never""#),
     key("control.socket", Shape::Text, "an absolute path of at most 107 bytes"),
     key("control.group", Shape::Text, "the name of a group"),
 ];

@@ -34,6 +34,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// The address that metrics are served on.
     pub listen: SocketAddr,
+    /// How long servers serve sessions, and no log line tells of any, before that is told; nothing for never.
+    pub blind_after: Option<Duration>,
     /// Who may command.
     pub control: ControlSettings,
 }

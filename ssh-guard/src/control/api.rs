@@ -24,6 +24,9 @@ pub struct Status {
     pub blocklist: BlocklistStatus,
     /// How full the room for banned networks is.
     pub networks: NetworksStatus,
+    /// Whether sessions are served and no log line tells of any.
+    #[serde(default)]
+    pub sensor_blind: bool,
     /// Whether logins succeed and no server is ever seen to answer, so that sessions are *unproven*.
     pub witness_blind: bool,
     /// Whether new sessions are limited for all, because too many are open in which nobody has logged in.

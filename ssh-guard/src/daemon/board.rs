@@ -21,7 +21,7 @@ use crate::moment::Moment;
 pub(super) struct Board {
     pub(super) started: Moment,
     pub(super) dry_run: bool,
-    pub(super) inputs: Vec<InputNote>,
+    pub(super) inputs: Arc<[InputNote]>,
     pub(super) bans: watch::Receiver<BanCounts>,
     pub(super) interfaces: watch::Receiver<Vec<InterfaceStatus>>,
     pub(super) kernel: watch::Receiver<KernelNote>,
@@ -49,9 +49,9 @@ impl Board {
     pub(super) fn status(&self) -> Status {
         let kernel = self.kernel.borrow();
         let bans = *self.bans.borrow();
-        let (witness_blind, flood_mode) = {
+        let (sensor_blind, witness_blind, flood_mode) = {
             let book = sessions::lock(&self.book);
-            (book.witness_blind, book.flood_mode)
+            (book.sensor_blind, book.witness_blind, book.flood_mode)
         };
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -65,6 +65,7 @@ impl Board {
                 drift: *self.drift.borrow(),
             },
             networks: NetworksStatus { entries: bans.networks, capacity: self.capacity.networks as u64 },
+            sensor_blind,
             witness_blind,
             flood_mode,
             sockets_closed: self.sockets_closed.get(),

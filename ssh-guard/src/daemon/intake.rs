@@ -30,6 +30,8 @@ pub(super) struct Intake {
     name: String,
     stats: Arc<Stats>,
     heard: Vec<Heard>,
+    /// Lines of servers that are known, since the last block.
+    of_servers: u64,
     guard: mpsc::Sender<Vec<Heard>>,
     /// Lines in a row, from the first on, that have no header that is known; none once one has.
     strange: Option<u32>,
@@ -54,6 +56,7 @@ impl Intake {
             too_long: metrics.lines(name, LineOutcome::TooLong),
             stats,
             heard: Vec::new(),
+            of_servers: 0,
             guard,
             strange: Some(0),
         }
@@ -66,7 +69,9 @@ impl Intake {
             None => header::split(line.text),
         };
         self.note_strange(record.is_none());
-        self.interpreter.event(&record?)
+        let record = record?;
+        self.of_servers += u64::from(self.interpreter.knows(record.process));
+        self.interpreter.event(&record)
     }
 
     /// Says, once, if the first lines all have no header: then nothing of this input will ever be understood.
@@ -99,6 +104,7 @@ impl Sink for Intake {
     }
 
     async fn flush(&mut self) {
+        self.stats.add_of_servers(mem::take(&mut self.of_servers));
         self.too_long.inc_by(self.stats.too_long().saturating_sub(self.too_long.get()));
         if !self.heard.is_empty() && self.guard.send(mem::take(&mut self.heard)).await.is_err() {
             tracing::debug!("the guard has ended: lines are read for nobody");

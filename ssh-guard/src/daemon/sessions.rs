@@ -7,6 +7,7 @@
 pub(super) mod begin;
 pub(super) mod book;
 pub(super) mod half_open;
+pub(super) mod sensing;
 mod sockets;
 
 use std::collections::HashMap;
@@ -24,14 +25,17 @@ use tracing::{debug, info, warn};
 
 use crate::clock;
 use crate::config::settings::LimitSettings;
+use crate::control::api::InterfaceStatus;
 use crate::fault::Fault;
 use crate::kernel::{self, KernelClock, Sampler};
 use crate::observe::{MapOperation, Metrics};
 use crate::session::blindness::{Blindness, Change, Seen};
 use crate::session::flood::Flood;
+use crate::session::sensor::{Noticed, Sensor};
 use crate::session::successes::{Success, Successes};
 use crate::session::{Census, Evidence, Rules};
 pub(super) use book::Book;
+use sensing::Sensing;
 use sockets::Looked;
 pub(super) use sockets::SocketWatch;
 
@@ -58,6 +62,7 @@ pub(super) struct Registrar {
     is_known_good: IsKnownGood,
     successes: Successes,
     blindness: Blindness,
+    sensor: Sensor,
     flood: Flood,
     sockets: SocketWatch,
     /// What stands in the kernel of who is crowded.
@@ -79,6 +84,8 @@ pub(super) struct Beginning {
     pub(super) sampler: Arc<Mutex<Sampler>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) book: Arc<Mutex<Book>>,
+    /// How long the sensor must be blind before it is believed.
+    pub(super) blind_after: Option<Duration>,
 }
 
 /// What comes in to the registrar, and goes out.
@@ -87,13 +94,19 @@ pub(super) struct Wires {
     pub(super) orders: watch::Sender<Orders>,
 }
 
+/// What the registrar looks at beside the kernel's maps.
+pub(super) struct Around {
+    pub(super) interfaces: watch::Receiver<Vec<InterfaceStatus>>,
+    pub(super) sensing: Sensing,
+}
+
 impl Registrar {
     pub(super) fn new(
         limits: &LimitSettings,
         mask: ssh_guard_common::source::SourceMask,
         from: Beginning,
     ) -> Self {
-        let Beginning { maps, clock, is_known_good, sockets, sampler, metrics, book } = from;
+        let Beginning { maps, clock, is_known_good, sockets, sampler, metrics, book, blind_after } = from;
         let ticks = |time| clock.ticks_in(time);
         let rules = Rules {
             mask,
@@ -108,6 +121,7 @@ impl Registrar {
             is_known_good,
             successes: Successes::new(SUCCESSES, ticks(SLACK)),
             blindness: Blindness::new(ticks(BLIND)),
+            sensor: Sensor::new(blind_after.map(ticks)),
             flood: Flood::new(limits.unauthenticated_sessions),
             sockets,
             clock,
@@ -121,7 +135,7 @@ impl Registrar {
     }
 
     /// Works until `stop` is cancelled.
-    pub(super) async fn run(mut self, mut wires: Wires, stop: CancellationToken) {
+    pub(super) async fn run(mut self, mut wires: Wires, mut around: Around, stop: CancellationToken) {
         let mut every_second = interval(Duration::from_secs(1));
         every_second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut reported = false;
@@ -135,11 +149,11 @@ impl Registrar {
                 heard.push(success);
             }
             let work = move || {
-                let done = self.round(heard);
-                (self, done)
+                let done = self.round(heard, &mut around);
+                (self, around, done)
             };
-            let Ok((registrar, done)) = tokio::task::spawn_blocking(work).await else { return };
-            self = registrar;
+            let Ok((registrar, seen, done)) = tokio::task::spawn_blocking(work).await else { return };
+            (self, around) = (registrar, seen);
             let orders = match done {
                 Ok(orders) => {
                     reported = false;
@@ -160,7 +174,7 @@ impl Registrar {
     }
 
     /// Looks at everything once, and does what follows from it.
-    fn round(&mut self, heard: Vec<Success>) -> Result<Orders, Fault> {
+    fn round(&mut self, heard: Vec<Success>, around: &mut Around) -> Result<Orders, Fault> {
         self.clock.wake(clock::asleep());
         let records = self.maps.all()?;
         let mut marks: HashMap<SessionKey, Authenticated> = self.maps.marks()?.into_iter().collect();
@@ -182,10 +196,16 @@ impl Registrar {
         self.write_crowded(crowded);
         self.forget(&census);
         self.watch_the_witness(&records, successes, now)?;
-        let unproven = self.blindness.is_blind();
+        self.watch_the_sensor(&records, now, &mut around.sensing);
+        // Where nobody sees answers, sessions are counted all the same: nothing is limited by them, but that they are served
+        // is seen.
+        let unseen = around.interfaces.borrow().iter().all(|interface| !interface.witness);
+        let sensor_blind = self.sensor.is_blind();
+        let unproven = self.blindness.is_blind() || unseen;
         self.metrics.set_sessions(census.totals);
         self.metrics.set_flood_mode(flooded);
-        self.metrics.set_witness_blind(unproven);
+        self.metrics.set_sensor_blind(sensor_blind);
+        self.metrics.set_witness_blind(self.blindness.is_blind());
         let orders = Orders {
             flood: flooded.then(|| (self.flood.budget(), census.unauthenticated)),
             crowded: !self.crowded.is_empty(),
@@ -195,7 +215,8 @@ impl Registrar {
         if book.flood_mode != flooded {
             tell_flood(flooded, census.unauthenticated, self.flood.budget());
         }
-        (book.flood_mode, book.witness_blind) = (flooded, unproven);
+        (book.flood_mode, book.witness_blind) = (flooded, self.blindness.is_blind());
+        book.sensor_blind = sensor_blind;
         book.census = Arc::new(census);
         Ok(orders)
     }
@@ -266,6 +287,19 @@ impl Registrar {
         for key in &census.stale_marks {
             let written = self.maps.unmark(key);
             self.note(written, MapOperation::Forget);
+        }
+    }
+
+    fn watch_the_sensor(
+        &mut self,
+        records: &[(SessionKey, SessionRecord)],
+        now: Ticks,
+        sensing: &mut Sensing,
+    ) {
+        let noticed = Noticed { now, understood: sensing.understood() };
+        let began = records.iter().map(|(_, record)| record.first_seen);
+        if let Some(change) = self.sensor.observe(noticed, began) {
+            sensing.tell(change, self.sensor.untold());
         }
     }
 

@@ -14,7 +14,9 @@ use super::guard::{Enactor, Guard, Mailbox, Maps, Resync, Work};
 use super::intake::{Heard, Intake};
 use super::keeper::{self, Keeper, Outlook};
 use super::sampler::Sampling;
+use super::sessions::Around;
 use super::sessions::begin::{Begun, Parts, begin};
+use super::sessions::sensing::Sensing;
 use super::{adopt, configured};
 use crate::allowlist::Allowlist;
 use crate::config::Settings;
@@ -125,7 +127,10 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     };
     answering.spawn(|stop| sampling.run(stop));
     let (to_keeper, interfaces_seen) = keep(keeper, &metrics, Arc::clone(&blocked), &mut answering);
-    answering.spawn(|stop| registrar.run(wires, stop));
+    let input_notes: Arc<[InputNote]> = input_notes.into();
+    let around =
+        Around { interfaces: interfaces_seen.clone(), sensing: Sensing::new(Arc::clone(&input_notes)) };
+    answering.spawn(|stop| registrar.run(wires, around, stop));
     close_sockets(&settings, blocked, &orders, &metrics, &mut answering);
     let board = Board {
         started: clock::now(),

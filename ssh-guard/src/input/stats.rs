@@ -14,6 +14,7 @@ pub struct Stats {
     too_long: AtomicU64,
     unreadable: AtomicU64,
     not_vouched: AtomicU64,
+    of_servers: AtomicU64,
     restarts: AtomicU64,
     errors: AtomicU64,
     last_line: AtomicU64,
@@ -55,6 +56,16 @@ impl Stats {
     /// Journal entries thrown away because nothing but their own word said that sshd wrote them.
     pub fn not_vouched(&self) -> u64 {
         self.not_vouched.load(Relaxed)
+    }
+
+    /// Lines that a server wrote which is known here, whether they were understood or not.
+    pub fn of_servers(&self) -> u64 {
+        self.of_servers.load(Relaxed)
+    }
+
+    /// Counts lines that such a server wrote.
+    pub(crate) fn add_of_servers(&self, lines: u64) {
+        self.of_servers.fetch_add(lines, Relaxed);
     }
 
     /// How often the command that reads the journal was started again.

@@ -11,7 +11,7 @@ use std::path::Path;
 use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, Map, MapData, MapError, MapType};
 use bytemuck::Pod;
-use ssh_guard_common::flat::{CELL_WORDS, Family, Found, Shape, V4, V6};
+use ssh_guard_common::flat::{CELL_WORDS, Family, Shape, V4, V6};
 use ssh_guard_common::records::{Authenticated, Block, SessionKey, SessionRecord, Settings, SourceRecord};
 use ssh_guard_common::source::{Source, SourceMask};
 use ssh_guard_common::{ABI, names};
@@ -113,19 +113,6 @@ impl Earlier {
             blocks.push((Network::new(first, prefix(key.prefix_len())), block));
         }
         Ok(blocks)
-    }
-
-    /// Whether a source has a block now, over or not: a look into memory, where its bucket has room for it.
-    ///
-    /// # Errors
-    /// If the kernel refuses to read.
-    pub fn has_block(&self, source: Source) -> Result<bool, Fault> {
-        let found = if source.is_v4() { self.v4.find(source) } else { self.v6.find(source) };
-        match found {
-            Found::Entry(_) => Ok(true),
-            Found::Absent => Ok(false),
-            Found::Beside => Ok(self.blocks()?.iter().any(|(blocked, _)| *blocked == source)),
-        }
     }
 
     /// Every block of a source, whether it is over or not, in no order.

@@ -35,6 +35,7 @@ pub struct Metrics {
     sockets_closed: Counter,
     logins_lost: Counter,
     sessions: IntGaugeVec,
+    sensor_blind: IntGauge,
     witness_blind: IntGauge,
     flood_mode: IntGauge,
     event_to_block: Histogram,
@@ -97,6 +98,8 @@ impl Metrics {
             "Logins for which no session was looked for, as too many came at once",
             none,
         )?;
+        let sensor_blind =
+            gauges("sensor_blind", "1 if sessions are served and no log line tells of any", none)?;
         let witness_blind =
             gauges("witness_blind", "1 if logins succeed and no server is seen to answer", none)?;
         let flood_mode = gauges("flood_mode", "1 while new sessions are limited for all", none)?;
@@ -129,6 +132,7 @@ impl Metrics {
             sockets_closed: sockets_closed.with_label_values(none),
             logins_lost: logins_lost.with_label_values(none),
             sessions: gauges("sessions", "Sessions that are followed", &["stage"])?,
+            sensor_blind: sensor_blind.with_label_values(none),
             witness_blind: witness_blind.with_label_values(none),
             flood_mode: flood_mode.with_label_values(none),
             event_to_block,
@@ -213,6 +217,11 @@ impl Metrics {
             };
             self.sessions.with_label_values(&[stage.as_str()]).set(saturated(count));
         }
+    }
+
+    /// Notes whether the sensor is blind.
+    pub fn set_sensor_blind(&self, blind: bool) {
+        self.sensor_blind.set(i64::from(blind));
     }
 
     /// Notes whether the witness is blind.
@@ -344,6 +353,7 @@ mod tests {
             "ssh_guard_sockets_closed_total 0",
             "ssh_guard_logins_lost_total 0",
             "ssh_guard_sessions{stage=\"authenticated\"} 0",
+            "ssh_guard_sensor_blind 0",
             "ssh_guard_witness_blind 0",
             "ssh_guard_flood_mode 0",
             "ssh_guard_map_errors_total{map=\"crowded\",operation=\"insert\"} 0",

@@ -38,13 +38,16 @@ use super::Record;
 use super::text::{Origin, number};
 use crate::event::{AuthEvent, Kind, Outcome, Service};
 
+/// The processes of sshd.
+pub(super) const PROCESSES: [&[u8]; 3] = [b"sshd", b"sshd-session", b"sshd-auth"];
+
 /// The most bytes of a message that sshd hands to syslog (log.c, `do_log`: `%.500s`).
 const CUT: usize = 500;
 
 /// Reads one message; nothing if another process wrote it, or if it says nothing about a login.
 #[must_use]
 pub fn parse(record: &Record<'_>) -> Option<AuthEvent> {
-    if !matches!(record.process, b"sshd" | b"sshd-session" | b"sshd-auth") {
+    if !PROCESSES.contains(&record.process) {
         return None;
     }
     let (text, repeated) = unrepeated(record.message)?;

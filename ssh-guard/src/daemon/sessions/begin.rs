@@ -57,6 +57,7 @@ pub(in crate::daemon) fn begin(
         sampler: Arc::clone(sampler),
         metrics: Arc::clone(metrics),
         book: Arc::clone(&book),
+        blind_after: settings.blind_after,
     };
     Begun {
         registrar: Registrar::new(&settings.limits, mask, from),

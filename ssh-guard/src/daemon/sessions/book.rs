@@ -20,6 +20,7 @@ pub(in crate::daemon) struct Book {
     pub(in crate::daemon) accounts: Accounts,
     /// What is known of sources beside what the kernel has of them.
     pub(in crate::daemon) past: Recent<Source, Past>,
+    pub(in crate::daemon) sensor_blind: bool,
     pub(in crate::daemon) witness_blind: bool,
     pub(in crate::daemon) flood_mode: bool,
 }
@@ -42,6 +43,7 @@ impl Book {
             census: Arc::default(),
             accounts: Accounts::new(ACCOUNTS, last),
             past: Recent::new(sources),
+            sensor_blind: false,
             witness_blind: false,
             flood_mode: false,
         }
