@@ -108,7 +108,7 @@ impl Serialize for Service {
 }
 
 impl Outcome {
-    /// Every outcome.
+    /// Every outcome, each in the place of its number.
     pub const ALL: [Self; 3] = [Self::Failure, Self::Success, Self::PreAuth];
 
     /// The word for it, in metrics, JSON and configuration.
@@ -123,7 +123,7 @@ impl Outcome {
 }
 
 impl Kind {
-    /// Every kind.
+    /// Every kind, each in the place of its number.
     pub const ALL: [Self; 19] = [
         Self::Password,
         Self::KeyboardInteractive,
@@ -170,5 +170,16 @@ impl Kind {
             Self::Penalty => "penalty",
             Self::Other => "other",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_and_kinds_stand_in_the_place_of_their_number() {
+        assert!((0..).zip(Outcome::ALL).all(|(place, outcome)| place == outcome as usize));
+        assert!((0..).zip(Kind::ALL).all(|(place, kind)| place == kind as usize));
     }
 }

@@ -115,15 +115,15 @@ impl Policy {
     }
 
     /// Takes an event of `source`, the event's address masked. Only a failure that adds to the score calls for a
-    /// ban; until [`Policy::punish`] is told of it, each further one does so again.
+    /// ban; until [`Policy::punish`] is told of it, each further one does so again. How the source stands is asked only
+    /// if the event weighs anything.
     pub fn observe(
         &mut self,
         event: &AuthEvent,
         source: Source,
         now: Moment,
-        standing: Standing,
+        standing: impl FnOnce() -> Standing,
     ) -> Judgement {
-        self.sources.sweep(2, now);
         let account = event.user.as_deref().map(|name| self.accounts.of(name));
         let address = event.address.map_or(source, Source::from);
         let charge = self.attempts.observe(event, Who { address, account }, &self.rules.weights, now);
@@ -138,6 +138,7 @@ impl Policy {
             Charge::PreAuth(_) if self.ends_a_counted_attempt(event, source, now) => (Weight::ZERO, true),
             Charge::PreAuth(weight) => (weight, true),
         };
+        let standing = if weight.is_zero() { Standing::Exempt } else { standing() };
         if standing == Standing::Banned || weight.is_zero() {
             let score = self.sources.score(source, now).total();
             return Judgement { weight: weight.value(), score: score.value(), ban: None };

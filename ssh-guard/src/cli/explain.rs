@@ -148,7 +148,7 @@ impl Understood<'_> {
 fn weigh(policy: &mut Policy, event: &AuthEvent, settings: &Settings) -> f64 {
     let Some(address) = event.address else { return 0.0 };
     let source = settings.guard.mask().apply(address.into());
-    policy.observe(event, source, Moment::default(), Standing::Exempt).weight
+    policy.observe(event, source, Moment::default(), || Standing::Exempt).weight
 }
 
 /// Reads the next line, without its end; `false` if it is longer than `limit`, and was skipped.

@@ -175,11 +175,18 @@ impl Guard {
         // What an event in a backlog is worth was decided when it was written, not when it is read at last; that
         // time is not vouched for, so the time of reading it is.
         let now = *read_at;
-        let standing = self.standing(address, now);
-        if standing == Standing::Banned {
+        let mut banned = false;
+        let judgement = self.policy.observe(event, source, now, || {
+            // One that is excepted from its source's blocks is not to bring them about either.
+            if is_exempt(Network::from(address), &self.protected, &self.allowlist) {
+                return Standing::Exempt;
+            }
+            banned = self.ledger.is_banned(Network::new(source, prefix), now);
+            if banned { Standing::Banned } else { Standing::Judged }
+        });
+        if banned {
             self.wonder_at(Network::new(source, prefix), now);
         }
-        let judgement = self.policy.observe(event, source, now, standing);
         debug!(
             %source,
             outcome = event.outcome.as_str(),
@@ -200,15 +207,6 @@ impl Guard {
             }
             Err(fault) => warn!(%source, error = fault.told(), "not banned"),
         }
-    }
-
-    /// How an address is judged. One that is excepted from its source's blocks is not to bring them about either.
-    fn standing(&self, address: IpAddr, now: Moment) -> Standing {
-        if self.is_exempt(Network::from(address)) {
-            return Standing::Exempt;
-        }
-        let banned = self.ledger.is_banned(self.source_of(address), now);
-        if banned { Standing::Banned } else { Standing::Judged }
     }
 
     /// The source that an address belongs to.

@@ -26,7 +26,8 @@ pub struct Metrics {
     registry: Registry,
     packets: CounterVec,
     bytes: CounterVec,
-    auth_events: CounterVec,
+    /// By outcome and kind, found once: each event counts in one of them.
+    auth_events: [[Counter; Kind::ALL.len()]; Outcome::ALL.len()],
     log_lines: CounterVec,
     bans: CounterVec,
     unbans: CounterVec,
@@ -113,17 +114,17 @@ impl Metrics {
         let networks_entries = gauges("networks_entries", "Banned networks", none)?;
         let networks_capacity = gauges("networks_capacity", "Banned networks that there is room for", none)?;
         let sources_tracked = gauges("sources_tracked", "Sources that have a score", none)?;
+        let auth_events =
+            counters("auth_events_total", "What log lines said about logins", &["event", "kind"])?;
         let version = gauges("build_info", "The version that runs; always 1", &["version"])?;
         version.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
 
         let metrics = Self {
             packets: counters("packets_total", "Packets to guarded ports, by verdict", &["verdict"])?,
             bytes: counters("bytes_total", "Bytes to guarded ports, by verdict", &["verdict"])?,
-            auth_events: counters(
-                "auth_events_total",
-                "What log lines said about logins",
-                &["event", "kind"],
-            )?,
+            auth_events: Outcome::ALL.map(|outcome| {
+                Kind::ALL.map(|kind| auth_events.with_label_values(&[outcome.as_str(), kind.as_str()]))
+            }),
             log_lines: counters("log_lines_total", "Log lines read", &["input", "outcome"])?,
             bans: counters("bans_total", "Bans begun", &["reason"])?,
             unbans: counters("unbans_total", "Bans ended", &["cause"])?,
@@ -160,9 +161,6 @@ impl Metrics {
             self.packets.with_label_values(&[verdict.as_str()]);
             self.bytes.with_label_values(&[verdict.as_str()]);
         }
-        for (outcome, kind) in Outcome::ALL.iter().flat_map(|outcome| Kind::ALL.map(|kind| (outcome, kind))) {
-            self.auth_events.with_label_values(&[outcome.as_str(), kind.as_str()]);
-        }
         for (input, outcome) in
             inputs.iter().flat_map(|input| LineOutcome::ALL.map(|outcome| (input, outcome)))
         {
@@ -186,7 +184,7 @@ impl Metrics {
 
     /// Counts an auth event.
     pub fn heard(&self, outcome: Outcome, kind: Kind, times: u32) {
-        self.auth_events.with_label_values(&[outcome.as_str(), kind.as_str()]).inc_by(u64::from(times));
+        self.auth_events[outcome as usize][kind as usize].inc_by(u64::from(times));
     }
 
     /// The counter of an input's lines of one outcome, to be kept by who counts them.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
 
 use crate::network::Network;
 
@@ -38,12 +39,10 @@ impl Protected {
     /// such; nothing if it may be banned, though perhaps not [whole](Self::is_partly_in).
     #[must_use]
     pub fn why_not(&self, network: &Network) -> Option<NeverBanned> {
-        let special = SPECIAL
-            .iter()
-            .find(|(address, prefix, _)| Network::new((*address).into(), *prefix).overlaps(network));
+        let special = special().iter().find(|(special, _)| special.overlaps(network));
         let is = |addresses: &[IpAddr]| addresses.iter().any(|own| *network == Network::from(*own));
         match special {
-            Some((_, _, why)) => Some(*why),
+            Some((_, why)) => Some(*why),
             None if is(&self.own) => Some(NeverBanned::Own),
             None if is(&self.gateways) => Some(NeverBanned::Gateway),
             None => None,
@@ -59,10 +58,7 @@ impl Protected {
 
     /// The networks inside `network` that no client's address is in.
     pub fn special_in(network: Network) -> impl Iterator<Item = Network> {
-        SPECIAL
-            .iter()
-            .map(|(address, prefix, _)| Network::new((*address).into(), *prefix))
-            .filter(move |special| network.contains(special))
+        special().iter().map(|(special, _)| *special).filter(move |special| network.contains(special))
     }
 
     /// All of them, each a network by itself.
@@ -111,6 +107,13 @@ const SPECIAL: [(IpAddr, u8, NeverBanned); 9] = [
     (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), 10, NeverBanned::LinkLocal),
     (IpAddr::V6(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0)), 8, NeverBanned::Multicast),
 ];
+
+/// The same as networks, made once: every failure is held against them.
+fn special() -> &'static [(Network, NeverBanned); SPECIAL.len()] {
+    static NETWORKS: LazyLock<[(Network, NeverBanned); SPECIAL.len()]> =
+        LazyLock::new(|| SPECIAL.map(|(address, prefix, why)| (Network::new(address.into(), prefix), why)));
+    &NETWORKS
+}
 
 #[cfg(test)]
 mod tests {

@@ -65,6 +65,7 @@ impl Sources {
     /// only what half the threshold leaves room for.
     pub fn add(&mut self, source: Source, entry: Entry) -> (Score, Weight) {
         let (now, limits) = (entry.at, self.limits);
+        self.sweep(1, now);
         self.windows.update(&source, |window| {
             window.expire(limits.window, now);
             let before = limits.score_of(window, now);
@@ -111,7 +112,7 @@ impl Sources {
     /// Looks at the next `limit` sources, drops those whose window is empty, and says how many those were.
     pub fn sweep(&mut self, limit: usize, now: Moment) -> usize {
         let length = self.limits.window;
-        self.windows.sweep(limit, |window| window.youngest().is_none_or(|at| now.since(at) >= length))
+        self.windows.sweep(limit, |window| window.is_over(length, now))
     }
 
     /// Changes the limits; sources that no longer fit are evicted.

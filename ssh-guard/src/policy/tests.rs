@@ -44,7 +44,7 @@ impl Stage {
 
     fn hear_of(&mut self, address: &str, event: AuthEvent, standing: Standing) -> Judgement {
         let event = AuthEvent { address: Some(address.parse().unwrap()), ..event };
-        let judgement = self.policy.observe(&event, source(address), self.now, standing);
+        let judgement = self.policy.observe(&event, source(address), self.now, || standing);
         if let Some(decision) = judgement.ban.clone() {
             self.policy.punish(&decision.into_ban(32, self.now));
         }

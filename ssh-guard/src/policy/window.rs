@@ -12,6 +12,8 @@ use crate::moment::Moment;
 #[derive(Debug, Default)]
 pub struct Window {
     entries: Vec<Entry>,
+    /// The moment of the youngest entry, for whoever asks all windows for it.
+    youngest: Moment,
 }
 
 /// What one event added.
@@ -40,6 +42,7 @@ impl Window {
         if self.entries.len() >= Self::CAPACITY {
             self.fold();
         }
+        self.youngest = self.youngest.max(entry.at);
         self.entries.push(entry);
     }
 
@@ -51,6 +54,7 @@ impl Window {
     /// Drops what was added for an account, pre-auth events excepted.
     pub fn forgive(&mut self, account: Account) {
         self.entries.retain(|entry| entry.account != Some(account));
+        self.youngest = self.entries.iter().map(|entry| entry.at).max().unwrap_or_default();
     }
 
     /// The entries in the window at `now`, in the order in which they came.
@@ -58,10 +62,10 @@ impl Window {
         self.entries.iter().filter(move |entry| now.since(entry.at) < length)
     }
 
-    /// The moment of the youngest entry.
+    /// Whether everything in it is `length` old or older.
     #[must_use]
-    pub fn youngest(&self) -> Option<Moment> {
-        self.entries.iter().map(|entry| entry.at).max()
+    pub fn is_over(&self, length: Duration, now: Moment) -> bool {
+        self.entries.is_empty() || now.since(self.youngest) >= length
     }
 
     /// Whether nothing is in it.

@@ -140,7 +140,7 @@ mod tests {
         let mut watch = Watch::new();
         for now in 100..3000 {
             watch.sessions.push(now);
-            assert_eq!(watch.at(now + 1, now / 250), None);
+            assert_eq!(watch.at(now + 1, u64::from(now / 250)), None);
         }
     }
 

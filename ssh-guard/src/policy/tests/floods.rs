@@ -14,7 +14,7 @@ impl Stage {
         let bans = sources.filter(|number| {
             let source = Source::from(Ipv4Addr::from(0x0a00_0000 + number));
             let event = AuthEvent { address: Some(source.address()), ..event.clone() };
-            self.policy.observe(&event, source, self.now, Standing::Judged).ban.is_some()
+            self.policy.observe(&event, source, self.now, || Standing::Judged).ban.is_some()
         });
         bans.count()
     }

@@ -136,7 +136,7 @@ fn a_decision_that_the_kernel_refused_is_made_again_and_is_no_offence() {
     let decisions: Vec<_> = (1..=8)
         .filter_map(|port| {
             policy
-                .observe(&by(Password, "root", port), source(MALLORY), Moment::default(), Standing::Judged)
+                .observe(&by(Password, "root", port), source(MALLORY), Moment::default(), || Standing::Judged)
                 .ban
         })
         .collect();
