@@ -82,7 +82,7 @@ impl Attempts {
 
     /// Takes one event and says what it adds; O(1).
     pub fn observe(&mut self, event: &AuthEvent, who: Who, weights: &Weights, now: Moment) -> Charge {
-        self.sweep(1, now);
+        self.sweep(2, now);
         let key = Key { address: who.address, at: event.port.map_or(At::Account(who.account), At::Port) };
         let weight = Weight::new(weights.of(event.kind)).times(event.count);
         match part(event) {

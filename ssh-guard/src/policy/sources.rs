@@ -65,7 +65,7 @@ impl Sources {
     /// only what half the threshold leaves room for.
     pub fn add(&mut self, source: Source, entry: Entry) -> (Score, Weight) {
         let (now, limits) = (entry.at, self.limits);
-        self.sweep(1, now);
+        self.sweep(2, now);
         self.windows.update(&source, |window| {
             window.expire(limits.window, now);
             let before = limits.score_of(window, now);

@@ -56,6 +56,10 @@ proptest! {
                 prop_assert_eq!(again, (config, settings));
             }
             Err(error) => for problem in error.problems() {
+                // A value may name a list that is not there: then that file is named.
+                if problem.message.starts_with("cannot read '/") {
+                    continue;
+                }
                 let rest = problem.message.strip_prefix("c.toml:").expect("it names the file");
                 let line: usize = rest.split(':').next().unwrap().parse().expect("it names the line");
                 prop_assert!((1..=text.lines().count()).contains(&line), "{}", problem.message);
