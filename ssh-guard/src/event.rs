@@ -1,7 +1,7 @@
 //! What a log line says about a login.
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -23,7 +23,14 @@ pub struct AuthEvent {
     pub service: Service,
     /// How often the line says that it happened (`message repeated N times`).
     pub count: NonZeroU32,
+    /// The process that serves the session, if the line says which.
+    pub process: Option<Process>,
 }
+
+/// A process that serves a session: a seeded hash of its machine and number, so that lines of one session are known
+/// to belong together, also where they name no port.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Process(pub NonZeroU64);
 
 /// How an auth event ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -43,7 +50,7 @@ pub enum Outcome {
 pub enum Kind {
     /// A password.
     Password,
-    /// Keyboard-interactive (RFC 4256), most often a password asked for by PAM.
+    /// Keyboard-interactive (RFC 4256), most often a password that PAM asked for.
     KeyboardInteractive,
     /// An account that does not exist.
     InvalidUser,
@@ -53,7 +60,7 @@ pub enum Kind {
     Hostbased,
     /// Kerberos, by GSSAPI.
     Gssapi,
-    /// PAM's own word, with no method named.
+    /// What PAM says of a failure, and what the server says of one that was told already.
     Pam,
     /// An account that exists and is not allowed to log in.
     NotAllowed,
@@ -89,6 +96,22 @@ pub enum Service {
     /// Another one, by the name that the configuration or the application gives it.
     Named(Arc<str>),
 }
+
+/// The bytes of an account's name in which all messages agree that one server prints of it.
+///
+/// OpenSSH prints at most 100 bytes of a name in most messages and more in others (`sshpkt_fmt_connection_id`), and up to
+/// 9.x escapes it once in some messages and twice in others: `DOM\\bob`, `DOM\\\\bob`.
+pub fn printed(name: &str) -> impl Iterator<Item = u8> {
+    let mut last = None;
+    let once = move |byte: &u8| {
+        let again = *byte == b'\\' && last == Some(b'\\');
+        last = Some(*byte);
+        !again
+    };
+    name.bytes().filter(once).take(PRINTED)
+}
+
+const PRINTED: usize = 100;
 
 impl Service {
     /// The word for it, in JSON.

@@ -1,14 +1,17 @@
 //! Turns log lines into auth events.
 //!
 //! A line is first split into who wrote it and what it says ([`Record`]); then the parser of that server reads
-//! the message. Both halves are pure: no clock, no look-up, and no allocation but for the user name of a line that
-//! was understood.
+//! the message, and what it does not say is taken from earlier lines of the same session ([`join`]). All of it is pure:
+//! no clock, no look-up, and no allocation but for the user names of lines that were understood.
 
 pub mod header;
+pub mod join;
 pub mod openssh;
 mod text;
 
 use crate::event::AuthEvent;
+use crate::moment::Moment;
+use join::Join;
 
 /// Who wrote a line, and what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -23,6 +26,8 @@ pub struct Record<'a> {
     pub pid: Option<u32>,
     /// What it wrote, without header and line end.
     pub message: &'a [u8],
+    /// When it was read; what was read long before belongs to no session of now.
+    pub read_at: Moment,
 }
 
 /// Whose messages are read, as the configuration names them.
@@ -39,13 +44,14 @@ pub enum Parser {
 #[derive(Debug, Default)]
 pub struct Interpreter {
     parser: Parser,
+    sessions: Join,
 }
 
 impl Interpreter {
     /// Makes one that has read nothing yet.
     #[must_use]
     pub fn new(parser: Parser) -> Self {
-        Self { parser }
+        Self { parser, sessions: Join::default() }
     }
 
     /// Whether it is a server's process, whose messages are read.
@@ -59,7 +65,7 @@ impl Interpreter {
     /// Reads the next message; nothing if it says nothing about a login, or not in a way that can be trusted.
     pub fn event(&mut self, record: &Record<'_>) -> Option<AuthEvent> {
         match self.parser {
-            Parser::Auto | Parser::Openssh => openssh::parse(record),
+            Parser::Auto | Parser::Openssh => self.sessions.settle(record, openssh::read(record)?),
         }
     }
 }

@@ -227,6 +227,7 @@ impl Policy {
     /// ends each session with such a line.
     fn ends_a_counted_attempt(&self, event: &AuthEvent, source: Source, now: Moment) -> bool {
         event.port.is_none()
+            && event.process.is_none()
             && matches!(event.kind, Kind::Closed | Kind::Reset | Kind::Timeout)
             && self
                 .sources

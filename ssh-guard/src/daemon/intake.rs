@@ -69,7 +69,7 @@ impl Intake {
             None => header::split(line.text),
         };
         self.note_strange(record.is_none());
-        let record = record?;
+        let record = Record { read_at: line.read_at, ..record? };
         self.of_servers += u64::from(self.interpreter.knows(record.process));
         self.interpreter.event(&record)
     }

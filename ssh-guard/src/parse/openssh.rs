@@ -5,22 +5,28 @@
 //! | `Failed METHOD for …` | failure, the method's kind; nothing for `none` (how a client asks what it may try) |
 //! | `Accepted METHOD for …` | success, accepted |
 //! | `Invalid user …` | failure, invalid-user |
-//! | `PAM: … for …`, `pam_*(sshd:auth): authentication failure; …`, `PAM N more authentication failures; …` | failure, pam (the last counts N) |
+//! | `public key … signature for … rejected: …` | failure, publickey |
+//! | `PAM: … for …` | failure, keyboard-interactive; a `Failed keyboard-interactive/pam` that follows is the same attempt, then pam |
+//! | `pam_*(sshd:auth): authentication failure; …`, `PAM N more authentication failures; …` | failure, pam (the last counts N) |
 //! | `User … not allowed because …`, `ROOT LOGIN REFUSED …`, `administratively prohibited …`, `Access denied for user …` | failure, not-allowed |
 //! | `maximum authentication attempts exceeded …`, `Disconnecting …: Too many authentication failures` | failure, too-many-attempts |
-//! | `Connection closed by …`, `Disconnected from …`, `Received disconnect from …`, any other `Disconnecting …` | pre-auth, closed; with the user if the line names one |
-//! | `Connection reset by …` | pre-auth, reset; with the user if the line names one |
+//! | `Connection closed by …`, `Disconnected from …`, `Received disconnect from …`, any other `Disconnecting …`, `Could not write ident string …` | pre-auth, closed; with the user if the line names one |
+//! | `Connection reset by …`, `Read from socket failed: Connection reset by peer` | pre-auth, reset; with the user if the line names one |
 //! | `Timeout before authentication …`, `Connection from … timed out` | pre-auth, timeout |
 //! | `Did not receive identification string …` | pre-auth, no-identification |
-//! | `banner exchange: …`, `Bad protocol version …`, `Protocol major versions differ …`, `probed from …` | pre-auth, bad-banner |
+//! | `banner exchange: …`, `Bad protocol version …`, `Protocol major versions differ …`, `probed from …`, `scanned from …` | pre-auth, bad-banner |
 //! | `kex_exchange_identification: …` | pre-auth, closed, reset or bad-banner, no address |
-//! | `Unable to negotiate …`, `no matching … found` | pre-auth, negotiation |
-//! | `ssh_dispatch_run_fatal: …` | pre-auth, other; with the user if the line names one |
+//! | `Unable to negotiate …`, `no matching … found`, `… uses unsafe key agreement …` | pre-auth, negotiation |
+//! | any other `fatal: … [preauth]`, `… Connection from …: ERROR`, `session process … killed …` | pre-auth, other; with the user if the line names one |
 //! | `drop connection …`, `refused connect from …` | pre-auth, penalty for `PerSourcePenalties`, else refused |
+//! | `Connection from …`, `Postponed …`, `Partial …` | whose session it is, for [`super::join`]; no event |
+//!
+//! Every message of every version, and what is not read, stands in `docs/openssh-messages.md`.
 //!
 //! The end of a session whose user was authenticated is nothing. sshd does not always say so: `Connection closed by
 //! ADDR port N` without `[preauth]` is written both for a client that left during the banner exchange and for a
-//! logged-in user whose connection broke. Such a line is nothing as well.
+//! logged-in user whose connection broke. Such a line is an event only where the same session has said before that it is
+//! not logged in.
 //!
 //! What a client chose cannot lend the line another address. The address is read from the text that sshd's own
 //! format puts at the end, or at the start. Where client text may stand on both sides, it is read only if there is but
@@ -35,6 +41,7 @@ mod pam;
 use std::num::NonZeroU32;
 
 use super::Record;
+use super::join::{Bearing, Told};
 use super::text::{Origin, number};
 use crate::event::{AuthEvent, Kind, Outcome, Service};
 
@@ -44,15 +51,15 @@ pub(super) const PROCESSES: [&[u8]; 3] = [b"sshd", b"sshd-session", b"sshd-auth"
 /// The most bytes of a message that sshd hands to syslog (log.c, `do_log`: `%.500s`).
 const CUT: usize = 500;
 
-/// Reads one message; nothing if another process wrote it, or if it says nothing about a login.
+/// Reads one message by itself; nothing if another program wrote it, or if it says nothing about a login.
 #[must_use]
-pub fn parse(record: &Record<'_>) -> Option<AuthEvent> {
+pub fn read(record: &Record<'_>) -> Option<Told> {
     if !PROCESSES.contains(&record.process) {
         return None;
     }
     let (text, repeated) = unrepeated(record.message)?;
     let understood = understand(Message::new(text)?)?;
-    Some(AuthEvent {
+    let event = AuthEvent {
         outcome: understood.outcome,
         kind: understood.kind,
         address: understood.origin.address,
@@ -60,7 +67,9 @@ pub fn parse(record: &Record<'_>) -> Option<AuthEvent> {
         user: understood.user.map(|user| String::from_utf8_lossy(user).into_owned()),
         service: Service::Openssh,
         count: repeated.saturating_mul(understood.count),
-    })
+        process: None,
+    };
+    Some(Told { event, bearing: understood.bearing, process: understood.process })
 }
 
 /// One message without the marks that sshd's own logging adds.
@@ -71,6 +80,8 @@ struct Message<'a> {
     preauth: bool,
     /// Whether it is short enough to be sure of its end.
     whole: bool,
+    /// Whether the process that wrote it ends with it.
+    fatal: bool,
 }
 
 impl<'a> Message<'a> {
@@ -84,12 +95,12 @@ impl<'a> Message<'a> {
             None => (text, false),
         };
         // log.c, do_log: the level stands before the message in syslog, and not in `sshd -E`.
-        let text = match text {
-            [b'e', b'r', b'r', b'o', b'r', b':', b' ', rest @ ..]
-            | [b'f', b'a', b't', b'a', b'l', b':', b' ', rest @ ..] => rest,
-            _ => text,
+        let (text, fatal) = match text {
+            [b'e', b'r', b'r', b'o', b'r', b':', b' ', rest @ ..] => (rest, false),
+            [b'f', b'a', b't', b'a', b'l', b':', b' ', rest @ ..] => (rest, true),
+            _ => (text, false),
         };
-        Some(Self { text, preauth, whole })
+        Some(Self { text, preauth, whole, fatal })
     }
 
     /// The same marks around other text.
@@ -106,11 +117,27 @@ struct Understood<'a> {
     origin: Origin,
     user: Option<&'a [u8]>,
     count: NonZeroU32,
+    bearing: Bearing,
+    /// The process that it is about, where another one wrote it.
+    process: Option<u32>,
 }
 
 impl<'a> Understood<'a> {
     fn new(outcome: Outcome, kind: Kind) -> Self {
-        Self { outcome, kind, origin: Origin::UNKNOWN, user: None, count: NonZeroU32::MIN }
+        Self {
+            outcome,
+            kind,
+            origin: Origin::UNKNOWN,
+            user: None,
+            count: NonZeroU32::MIN,
+            bearing: Bearing::Event,
+            process: None,
+        }
+    }
+
+    /// What says of a session that nobody is logged in, and who it is; no event by itself.
+    fn whose(origin: Origin) -> Self {
+        Self::new(Outcome::PreAuth, Kind::Other).from(origin).bearing(Bearing::Whose)
     }
 
     fn from(self, origin: Origin) -> Self {
@@ -119,6 +146,10 @@ impl<'a> Understood<'a> {
 
     fn user(self, user: &'a [u8]) -> Self {
         Self { user: Some(user), ..self }
+    }
+
+    fn bearing(self, bearing: Bearing) -> Self {
+        Self { bearing, ..self }
     }
 }
 
@@ -139,7 +170,7 @@ fn understand(message: Message<'_>) -> Option<Understood<'_>> {
         b'D' => ending::DISCONNECTS,
         b'R' => ending::RECEIVED,
         b'T' => ending::TIMEOUTS,
-        b's' => ending::DISPATCH,
+        b'S' | b's' => ending::PROCESSES,
         b'F' => attempt::FAILED,
         b'A' => attempt::ACCEPTED,
         b'I' => attempt::INVALID,
@@ -153,12 +184,17 @@ fn understand(message: Message<'_>) -> Option<Understood<'_>> {
         b'n' => arrival::NEGOTIATION,
         b'd' => arrival::DROPS,
         b'r' => arrival::REFUSED,
-        _ => return None,
+        _ => &[],
     };
-    table.iter().find_map(|entry| {
+    let known = table.iter().find_map(|entry| {
         let rest = message.text.strip_prefix(entry.opening)?;
-        (entry.read)(message.with(rest))
-    })
+        Some((entry.read)(message.with(rest)))
+    });
+    match known {
+        Some(read) => read,
+        None if message.fatal => ending::fatal(message),
+        None => None,
+    }
 }
 
 /// One kind of message: how it begins, and what reads the rest.

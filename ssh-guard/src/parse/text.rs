@@ -38,6 +38,19 @@ impl Origin {
         is_word(word).then(|| (Self::new(word, Some(port)), &rest[digits..]))
     }
 
+    /// Reads `ADDR port N` or `ADDR` at the start, and `mark` behind it; returns what follows as well.
+    pub(super) fn at_start_before<'a>(text: &'a [u8], mark: &[u8]) -> Option<(Self, &'a [u8])> {
+        if let Some((origin, rest)) = Self::at_start(text) {
+            return Some((origin, rest.strip_prefix(mark)?));
+        }
+        // An IPv6 address holds colons, and no space.
+        let end = text.iter().take(LONGEST_WORD).position(|&byte| byte == b' ')?;
+        let last = mark.iter().position(|&byte| byte == b' ').unwrap_or(mark.len());
+        let word = text[..end].strip_suffix(&mark[..last])?;
+        let rest = text[word.len()..].strip_prefix(mark)?;
+        is_word(word).then(|| (Self::new(word, None), rest))
+    }
+
     /// Reads ` ADDR port N` at the end; returns what stands before it as well.
     pub(super) fn at_end(text: &[u8]) -> Option<(&[u8], Self)> {
         let (rest, number) = last_word(text)?;

@@ -3,6 +3,8 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroU64;
 
+use crate::event::printed;
+
 /// An account that was tried: a seeded hash of the name, so that names chosen by clients take no memory and cannot
 /// be made to collide.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -20,23 +22,13 @@ impl Accounts {
     pub fn of(&self, name: &str) -> Account {
         let mut seen = [0; PRINTED];
         let mut length = 0;
-        for byte in name.bytes() {
-            // OpenSSH up to 9.x escapes a name once in some messages and twice in others: `DOM\\bob`, `DOM\\\\bob`.
-            let again = byte == b'\\' && seen[..length].last() == Some(&byte);
-            if again {
-                continue;
-            }
-            let Some(next) = seen.get_mut(length) else { break };
-            *next = byte;
+        for (byte, place) in printed(name).zip(&mut seen) {
+            *place = byte;
             length += 1;
         }
         Account(NonZeroU64::new(self.seed.hash_one(&seen[..length])).unwrap_or(NonZeroU64::MIN))
     }
 }
-
-/// OpenSSH prints at most 100 bytes of a name in most messages and more in others (`sshpkt_fmt_connection_id`): the
-/// same account must be recognised in both.
-const PRINTED: usize = 100;
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,10 @@
 //! What one line adds, given what its session has counted already: an attempt counts once, however many lines tell
 //! of it.
 //!
-//! A session is known by the client's address and port. Some lines carry no port (OpenSSH's `User … not allowed
-//! because …`, all of PAM's, `Invalid user …` before OpenSSH 7.2): they are kept by address and account for
-//! [`PORTLESS_LIFE`], and the line of the same account that does carry a port finds them there.
+//! A session is known by the client's address and the process that serves it, where lines tell that, else by address and
+//! port. Some lines carry no port (OpenSSH's `User … not allowed because …`, all of PAM's, `Invalid user …` before
+//! OpenSSH 7.2): where they tell no process either, they are kept by address and account for [`PORTLESS_LIFE`], and the
+//! line of the same account that does carry a port finds them there.
 //!
 //! Memory: one session takes about 160 bytes, at most `Rules::capacity` of them are kept, and what is evicted is
 //! the session that was silent longest; the worst that follows is that its attempt counts twice.
@@ -18,9 +19,9 @@ use super::account::Account;
 use super::recent::Recent;
 use super::rules::Weights;
 use super::weight::Weight;
-use crate::event::{AuthEvent, Kind, Outcome};
+use crate::event::{AuthEvent, Kind, Outcome, Process};
 use crate::moment::Moment;
-use session::Session;
+use session::{Line, Session};
 
 /// How long a session of which nothing is heard is remembered.
 pub const SESSION_LIFE: Duration = Duration::from_mins(10);
@@ -63,11 +64,21 @@ struct Key {
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum At {
+    Process(Process),
     Port(u16),
     Account(Option<Account>),
 }
 
 impl Key {
+    fn of(event: &AuthEvent, who: Who) -> Self {
+        let at = match (event.process, event.port) {
+            (Some(process), _) => At::Process(process),
+            (None, Some(port)) => At::Port(port),
+            (None, None) => At::Account(who.account),
+        };
+        Self { address: who.address, at }
+    }
+
     fn is_portless(&self) -> bool {
         matches!(self.at, At::Account(_))
     }
@@ -83,7 +94,8 @@ impl Attempts {
     /// Takes one event and says what it adds; O(1).
     pub fn observe(&mut self, event: &AuthEvent, who: Who, weights: &Weights, now: Moment) -> Charge {
         self.sweep(2, now);
-        let key = Key { address: who.address, at: event.port.map_or(At::Account(who.account), At::Port) };
+        let key = Key::of(event, who);
+        let line = Line { account: who.account, port: event.port, portless: key.is_portless() };
         let weight = Weight::new(weights.of(event.kind)).times(event.count);
         match part(event) {
             Part::Success => {
@@ -92,14 +104,14 @@ impl Attempts {
                 Charge::Success
             }
             Part::Announced => {
-                let once = event.port.is_some() && event.kind != Kind::Pam;
-                Charge::Failure(self.session(key, who.account, now).announce(weight, once))
+                let once = !key.is_portless() && event.kind != Kind::Pam;
+                Charge::Failure(self.session(key, line, now).announce(weight, once))
             }
             Part::Tried => {
-                let rest = self.session(key, who.account, now).try_login(weight);
+                let rest = self.session(key, line, now).try_login(weight);
                 Charge::Failure(rest.minus(self.take_portless(key, who.account, rest, now)))
             }
-            Part::Ended => self.end(event, key, who.account, (weights, now)),
+            Part::Ended => self.end(event, key, line, (weights, now)),
         }
     }
 
@@ -131,7 +143,7 @@ impl Attempts {
         self.sessions.evicted()
     }
 
-    fn end(&mut self, event: &AuthEvent, key: Key, named: Option<Account>, at: (&Weights, Moment)) -> Charge {
+    fn end(&mut self, event: &AuthEvent, key: Key, line: Line, at: (&Weights, Moment)) -> Charge {
         let (weights, now) = at;
         let weigh = |weight: f64| Weight::new(weight).times(event.count);
         let own = match event.kind {
@@ -145,7 +157,7 @@ impl Attempts {
             };
         }
         let session = self.sessions.touch(&key);
-        session.hear_end(named, key.is_portless(), now);
+        session.hear_end(line, now);
         if session.is_counted() {
             return Charge::Failure(own);
         }
@@ -158,9 +170,9 @@ impl Attempts {
         Charge::Failure(if told.is_zero() { own.plus(rest) } else { own })
     }
 
-    fn session(&mut self, key: Key, account: Option<Account>, now: Moment) -> &mut Session {
+    fn session(&mut self, key: Key, line: Line, now: Moment) -> &mut Session {
         let session = self.sessions.touch(&key);
-        session.hear(account, key.is_portless(), now);
+        session.hear(line, now);
         session
     }
 

@@ -68,7 +68,7 @@ fn event(kind: Kind, user: Option<&str>, port: Option<u16>) -> AuthEvent {
         (_, None) => Outcome::PreAuth,
     };
     let (user, count) = (user.map(str::to_owned), NonZeroU32::MIN);
-    AuthEvent { outcome, kind, address: None, port, user, service: Service::Openssh, count }
+    AuthEvent { outcome, kind, address: None, port, user, service: Service::Openssh, count, process: None }
 }
 
 /// An event of `user` with a port.

@@ -1,5 +1,6 @@
 //! Messages about a client that never came as far as naming a user.
 
+use super::super::join::Bearing;
 use super::super::text::{Origin, first_word, last_word, number, port};
 use super::{Entry, Message, Understood};
 use crate::event::{Kind, Outcome};
@@ -20,13 +21,15 @@ pub(super) const BANNERS: &[Entry] = &[
 pub(super) const IDENTIFICATION: &[Entry] = &[
     // error: kex_exchange_identification: client sent invalid protocol identifier "GET / HTTP/1.1"
     // error: kex_exchange_identification: read: Connection reset by peer
-    // error: kex_exchange_identification: Connection closed by remote host
+    // kex_exchange_identification: Connection closed by remote host                       (VERBOSE from 9.5, else error)
     Entry { opening: b"kex_exchange_identification: ", read: identification },
 ];
 
 pub(super) const NEGOTIATION: &[Entry] = &[
     // fatal: no matching cipher found: client aes128-cbc server aes256-ctr [preauth]                     (before 7.0)
     Entry { opening: b"no matching ", read: |message| message.preauth.then(|| nobody(Kind::Negotiation)) },
+    // fatal: no hostkey alg [preauth]                                                                     (before 6.8)
+    Entry { opening: b"no hostkey alg", read: |message| message.preauth.then(|| nobody(Kind::Negotiation)) },
 ];
 
 pub(super) const DROPS: &[Entry] = &[
@@ -41,10 +44,21 @@ pub(super) const REFUSED: &[Entry] = &[
     Entry { opening: b"refused connect from ", read: refused },
 ];
 
-/// Reads `ADDR port N: no matching … found. Their offer: …`; the offer is the client's.
+/// Reads `ADDR[ port N]: no matching … found. Their offer: …`; the offer is the client's.
 pub(super) fn negotiation(message: Message<'_>) -> Option<Understood<'_>> {
-    let (origin, rest) = Origin::at_start(message.text)?;
-    rest.starts_with(b": ").then(|| nobody(Kind::Negotiation).from(origin))
+    let (origin, rest) = Origin::at_start_before(message.text, b": ")?;
+    rest.starts_with(b"no matching ").then(|| nobody(Kind::Negotiation).from(origin))
+}
+
+/// Reads `VERSION" uses unsafe key agreement; refusing connection`; the version is the client's.
+pub(super) fn unsafe_agreement(message: Message<'_>) -> Option<Understood<'_>> {
+    let refused = message.text.ends_with(b"\" uses unsafe key agreement; refusing connection");
+    refused.then(|| nobody(Kind::Negotiation))
+}
+
+/// Reads `ADDR[ port N]` of a client that had gone before the server could say which version it speaks.
+pub(super) fn unanswerable(message: Message<'_>) -> Option<Understood<'_>> {
+    Some(nobody(Kind::Closed).from(Origin::whole(message.text)?))
 }
 
 /// Reads `ADDR[ port N]`.
@@ -66,15 +80,11 @@ pub(super) fn versions_differ(message: Message<'_>) -> Option<Understood<'_>> {
     if message.text.starts_with(b": ") {
         return Some(nobody(Kind::BadBanner));
     }
-    let text = message.text.strip_prefix(b" for ")?;
-    if let Some((origin, rest)) = Origin::at_start(text) {
-        return rest.starts_with(b": ").then(|| nobody(Kind::BadBanner).from(origin));
-    }
-    let (word, _) = first_word(text)?;
-    Some(nobody(Kind::BadBanner).from(Origin::word(word.strip_suffix(b":")?)))
+    let (origin, _) = Origin::at_start_before(message.text.strip_prefix(b" for ")?, b": ")?;
+    Some(nobody(Kind::BadBanner).from(origin))
 }
 
-fn nobody<'a>(kind: Kind) -> Understood<'a> {
+pub(super) fn nobody<'a>(kind: Kind) -> Understood<'a> {
     Understood::new(Outcome::PreAuth, kind)
 }
 
@@ -120,7 +130,9 @@ fn dropped(message: Message<'_>) -> Option<Understood<'_>> {
     let origin = Origin { port: origin.address.and(Some(port)), ..origin };
     // sshd.c, drop_connection: `penalty: …` (srclimit.c) or, from 9.9, its heading.
     let penalty = reason.starts_with(b"penalty: ") || reason == b"PerSourcePenalties";
-    Some(nobody(if penalty { Kind::Penalty } else { Kind::Refused }).from(origin))
+    let kind = if penalty { Kind::Penalty } else { Kind::Refused };
+    // The process that listens wrote it, for all clients.
+    Some(nobody(kind).from(origin).bearing(Bearing::Aside))
 }
 
 /// Splits `[ADDR]:PORT`.
@@ -132,7 +144,7 @@ fn bracketed(word: &[u8]) -> Option<(&[u8], u16)> {
 
 /// Reads `NAME (ADDR)` or `ADDR` (libwrap, refuse.c). A name says nothing: whoever holds the reverse zone chose it.
 fn refused(message: Message<'_>) -> Option<Understood<'_>> {
-    let understood = nobody(Kind::Refused);
+    let understood = nobody(Kind::Refused).bearing(Bearing::Aside);
     match last_word(message.text) {
         Some((_name, word)) => {
             let address = word.strip_prefix(b"(")?.strip_suffix(b")")?;

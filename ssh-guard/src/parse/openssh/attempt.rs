@@ -1,5 +1,6 @@
 //! Messages about a login that was tried.
 
+use super::super::join::Bearing;
 use super::super::text::{Found, Origin, find, first_word};
 use super::{Entry, Message, Understood, arrival};
 use crate::event::{Kind, Outcome};
@@ -8,6 +9,7 @@ pub(super) const FAILED: &[Entry] = &[
     // Failed password for root from 203.0.113.7 port 57527 ssh2
     // Failed keyboard-interactive/pam for invalid user ghost from 2001:db8::7 port 34693 ssh2
     // Failed publickey for root from 203.0.113.7 port 56363 ssh2: ED25519 SHA256:QiSYl/d6XrT5WUMHG2GMFH2
+    // Failed rsa for root from 203.0.113.7 port 56363 ssh1                                                (before 7.4)
     Entry { opening: b"Failed ", read: failed },
 ];
 
@@ -29,8 +31,30 @@ pub(super) const NOT_ALLOWED: &[Entry] = &[
     // User bob not allowed because account is locked
     Entry { opening: b"User ", read: not_allowed },
     // Unable to negotiate with 203.0.113.7 port 34041: no matching cipher found. Their offer: aes128-cbc [preauth]
+    // fatal: Unable to negotiate with 203.0.113.7: no matching cipher found. Their offer: aes128-cbc [preauth]
+    //                                                                                                (7.0 and 7.1)
     Entry { opening: b"Unable to negotiate with ", read: arrival::negotiation },
+    // fatal: Unable to negotiate a key exchange method [preauth]                                          (before 6.8)
+    Entry {
+        opening: b"Unable to negotiate a key exchange method",
+        read: |_| Some(arrival::nobody(Kind::Negotiation)),
+    },
+    // fatal: Username too long from 203.0.113.7 port 57527                                                (from 8.5)
+    Entry { opening: b"Username too long from ", read: arrival::unanswerable },
 ];
+
+pub(super) const SIGNATURES: Entry =
+    // error: public key ED25519-SK SHA256:QiSYl/d6XrT5WUMHG2GMFH2 signature for root from 203.0.113.7 port 56363 rejected: \
+    // user presence (authenticator touch) requirement not met
+    Entry { opening: b"public key ", read: unproven };
+
+pub(super) const POSTPONED: Entry =
+    // Postponed keyboard-interactive for root from 203.0.113.7 port 57527 ssh2 [preauth]
+    Entry { opening: b"Postponed ", read: underway };
+
+pub(super) const PARTIAL: Entry =
+    // Partial publickey for root from 203.0.113.7 port 57527 ssh2: ED25519 SHA256:QiSYl/d6XrT5WUMHG2GMFH2
+    Entry { opening: b"Partial ", read: underway };
 
 pub(super) const TOO_MANY: &[Entry] = &[
     // error: maximum authentication attempts exceeded for root from 203.0.113.7 port 36275 ssh2 [preauth]
@@ -58,16 +82,38 @@ fn failed(message: Message<'_>) -> Option<Understood<'_>> {
     let (method, rest) = first_word(message.text)?;
     let kind = match method {
         b"password" => Kind::Password,
-        b"publickey" => Kind::Publickey,
-        b"keyboard-interactive" => Kind::KeyboardInteractive,
-        b"hostbased" => Kind::Hostbased,
+        b"publickey" | b"rsa" => Kind::Publickey,
+        b"keyboard-interactive" | b"challenge-response" => Kind::KeyboardInteractive,
+        b"hostbased" | b"rhosts-rsa" => Kind::Hostbased,
         b"gssapi-with-mic" | b"gssapi-keyex" => Kind::Gssapi,
         // The method's device: `pam`, `bsdauth`, `skey`.
         _ if method.starts_with(b"keyboard-interactive/") => Kind::KeyboardInteractive,
         // `none` asks which methods there are; no other is a try that could have led in.
         _ => return None,
     };
-    tried(message.with(rest.strip_prefix(b"for ")?), Understood::new(Outcome::Failure, kind))
+    let again = method == b"keyboard-interactive/pam";
+    let bearing = if again { Bearing::Again } else { Bearing::Event };
+    let understood = Understood::new(Outcome::Failure, kind).bearing(bearing);
+    tried(message.with(rest.strip_prefix(b"for ")?), understood)
+}
+
+/// Reads `METHOD for …` where a login has neither failed nor succeeded: another step of it follows.
+fn underway(message: Message<'_>) -> Option<Understood<'_>> {
+    let (_method, rest) = first_word(message.text)?;
+    tried(message.with(rest.strip_prefix(b"for ")?), Understood::whose(Origin::UNKNOWN))
+}
+
+/// Reads `TYPE[ FINGERPRINT] signature for [invalid user ]USER from ADDR port N rejected: REASON`.
+fn unproven(message: Message<'_>) -> Option<Understood<'_>> {
+    let understood = Understood::new(Outcome::Failure, Kind::Publickey);
+    let at = message.text.windows(SIGNATURE.len()).position(|window| window == SIGNATURE)?;
+    let text = &message.text[at + SIGNATURE.len()..];
+    if !message.whole {
+        return Some(understood);
+    }
+    let text = UNPROVEN.iter().find_map(|reason| text.strip_suffix(*reason))?;
+    let (user, origin) = Origin::from_port_at_end(text.strip_prefix(b"invalid user ").unwrap_or(text))?;
+    Some(understood.from(origin).user(user))
 }
 
 fn accepted(message: Message<'_>) -> Option<Understood<'_>> {
@@ -80,7 +126,7 @@ fn too_many(message: Message<'_>) -> Option<Understood<'_>> {
     tried(message, Understood::new(Outcome::Failure, Kind::TooManyAttempts))
 }
 
-/// Reads `[invalid user ]USER from ADDR port N[ ssh2][: INFO]` (auth.c, `auth_log`). INFO is what the method adds: a key
+/// Reads `[invalid user ]USER from ADDR port N[ ssh2][: INFO]`, or `ssh1` before 7.4 (auth.c, `auth_log`). INFO is what the method adds: a key
 /// and its fingerprint, a certificate's name or a client's host name, which the client chose as well.
 fn tried<'a>(message: Message<'a>, understood: Understood<'a>) -> Option<Understood<'a>> {
     // A certificate's long name may have cost a success its end; only an account's owner can bring that about.
@@ -89,13 +135,17 @@ fn tried<'a>(message: Message<'a>, understood: Understood<'a>) -> Option<Underst
     }
     let text = message.text.strip_prefix(b"invalid user ").unwrap_or(message.text);
     // INFO never ends like this: it ends with a fingerprint, a quotation mark or a realm.
-    if let Some(text) = text.strip_suffix(b" ssh2")
+    if let Some(text) = text.strip_suffix(b" ssh2").or_else(|| text.strip_suffix(b" ssh1"))
         && message.whole
     {
         let (user, origin) = Origin::from_port_at_end(text)?;
         return Some(understood.from(origin).user(user));
     }
-    match find(text, b" from ", b" ssh2: ") {
+    let found = match find(text, b" from ", b" ssh2: ") {
+        Found::Nowhere if message.whole => find(text, b" from ", b" ssh1: "),
+        found => found,
+    };
+    match found {
         Found::Once { before, origin, .. } => Some(understood.from(origin).user(before)),
         Found::Nowhere if message.whole => {
             let (user, origin) = Origin::from_port_at_end(text)?;
@@ -135,6 +185,14 @@ fn not_allowed(message: Message<'_>) -> Option<Understood<'_>> {
     let known = reason == b"account is locked" || reason.starts_with(b"shell ");
     known.then_some(understood.user(user))
 }
+
+const SIGNATURE: &[u8] = b" signature for ";
+
+/// Why a signature by a security key is not enough (auth2-pubkey.c, monitor.c).
+const UNPROVEN: &[&[u8]] = &[
+    b" rejected: user presence (authenticator touch) requirement not met",
+    b" rejected: user verification requirement not met",
+];
 
 const BECAUSE: &[u8] = b" not allowed because ";
 

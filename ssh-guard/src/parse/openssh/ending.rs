@@ -1,5 +1,6 @@
 //! Messages about a session that ended before anybody was authenticated.
 
+use super::super::join::Bearing;
 use super::super::text::{Found, Origin, find, first_word, number};
 use super::{Entry, Message, Understood, arrival, attempt};
 use crate::event::{Kind, Outcome};
@@ -12,7 +13,15 @@ pub(super) const CONNECTIONS: &[Entry] = &[
     // Connection reset by invalid user ghost 203.0.113.7 port 44673 [preauth]
     Entry { opening: b"Connection reset by ", read: |message| ended(message, Kind::Reset) },
     // Connection from authenticating user root 203.0.113.7 port 57527 timed out [preauth]
-    Entry { opening: b"Connection from ", read: timed_out },
+    // Connection from 203.0.113.7 port 57527 on 198.51.100.1 port 22 rdomain ""
+    // fatal: Connection from 203.0.113.7 port 57527 with IP opts: 83.07.04
+    Entry { opening: b"Connection from ", read: connection_from },
+    // Connection to 203.0.113.7 timed out while waiting to read [preauth]                                 (before 7.2)
+    Entry { opening: b"Connection to ", read: connection_to },
+    // Could not write ident string to 203.0.113.7 port 57527                                              (before 8.0)
+    Entry { opening: b"Could not write ident string to ", read: arrival::unanswerable },
+    // fatal: Client version "OpenSSH_3.0" uses unsafe key agreement; refusing connection                  (6.5 to 7.6)
+    Entry { opening: b"Client version \"", read: arrival::unsafe_agreement },
     // error: Connection timed out during banner exchange
     Entry { opening: b"Connection timed out during banner exchange", read: banner_timed_out },
 ];
@@ -46,11 +55,15 @@ pub(super) const TIMEOUTS: &[Entry] = &[
     Entry { opening: b"Timeout before authentication for ", read: timeout },
 ];
 
-pub(super) const DISPATCH: &[Entry] = &[
+pub(super) const PROCESSES: &[Entry] = &[
     // ssh_dispatch_run_fatal: Connection from 203.0.113.7 port 42477: message authentication code incorrect [preauth]
     Entry { opening: b"ssh_dispatch_run_fatal: Connection from ", read: dispatch },
     // scanned from 203.0.113.7 port 47059 with SSH-2.0-SSH_Version_Mapper.  Don't panic.
     Entry { opening: b"scanned from ", read: arrival::probed },
+    // error: session process 4712 for connection from 203.0.113.7 to 198.51.100.1 killed by signal 11       (from 9.8)
+    Entry { opening: b"session process ", read: process_died },
+    // Session process 4712 unpriv child crash for connection from 203.0.113.7 to 198.51.100.1               (from 9.8)
+    Entry { opening: b"Session process ", read: child_crashed },
 ];
 
 /// Who a session belongs to (packet.c, `sshpkt_fmt_connection_id`; named since 7.5).
@@ -83,13 +96,62 @@ fn ended(message: Message<'_>, kind: Kind) -> Option<Understood<'_>> {
             let (user, origin) = Origin::at_end(text)?;
             Some(understood.from(origin).user(user))
         }
-        Owner::Nobody(text) if message.preauth => Some(understood.from(Origin::whole(text)?)),
-        Owner::Nobody(_) | Owner::Authenticated => None,
+        Owner::Nobody(text) => {
+            let bearing = if message.preauth { Bearing::Event } else { Bearing::Unauthenticated };
+            Some(understood.from(Origin::whole(text)?).bearing(bearing))
+        }
+        Owner::Authenticated => None,
     }
 }
 
-fn timed_out(message: Message<'_>) -> Option<Understood<'_>> {
-    ended(message.with(message.text.strip_suffix(b" timed out")?), Kind::Timeout)
+/// Reads `OWNER ADDR port N timed out`, `OWNER ADDR port N: ERROR`, `ADDR port N[ on …]` or `ADDR[ port N] with IP opt…`.
+fn connection_from(message: Message<'_>) -> Option<Understood<'_>> {
+    if let Some(text) = message.text.strip_suffix(b" timed out") {
+        return ended(message.with(text), Kind::Timeout);
+    }
+    for options in [&b" with IP opts: "[..], b" with IP options:"] {
+        if let Some((origin, _)) = Origin::at_start_before(message.text, options) {
+            return Some(Understood::new(Outcome::PreAuth, Kind::Other).from(origin));
+        }
+    }
+    match Origin::at_start(message.text) {
+        Some((origin, rest)) if rest.is_empty() || rest.starts_with(b" on ") => {
+            Some(Understood::whose(origin))
+        }
+        _ => dispatch(message),
+    }
+}
+
+/// Reads `ADDR timed out[ while waiting to …]` or `ADDR: ERROR`: so the server said before 7.2, of its clients too.
+fn connection_to(message: Message<'_>) -> Option<Understood<'_>> {
+    if !message.preauth {
+        return None;
+    }
+    let (word, rest) = first_word(message.text)?;
+    if rest == b"timed out" || rest.starts_with(b"timed out while waiting to ") {
+        return Some(Understood::new(Outcome::PreAuth, Kind::Timeout).from(Origin::word(word)));
+    }
+    let address = word.strip_suffix(b":")?;
+    Some(Understood::new(Outcome::PreAuth, Kind::Other).from(Origin::word(address)))
+}
+
+/// Reads any other message with which a process ends while nobody is logged in: `[FUNCTION: [DOING: ]]Connection from
+/// OWNER ADDR port N: ERROR` (packet.c, `sshpkt_vfatal`), or a text that names nobody.
+pub(super) fn fatal(message: Message<'_>) -> Option<Understood<'_>> {
+    // What a function and its doing are called is not the client's to choose.
+    let name =
+        |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b':' | b' ');
+    let tag = message.text.iter().take_while(|byte| name(byte)).count();
+    if message.text[..tag].ends_with(b": ") {
+        let text = &message.text[tag..];
+        if let Some(text) = text.strip_prefix(b"Connection from ") {
+            return dispatch(message.with(text));
+        }
+        if let Some(text) = text.strip_prefix(b"Connection to ") {
+            return connection_to(message.with(text));
+        }
+    }
+    message.preauth.then(|| Understood::new(Outcome::PreAuth, Kind::Other))
 }
 
 fn banner_timed_out(message: Message<'_>) -> Option<Understood<'_>> {
@@ -100,6 +162,8 @@ fn disconnecting_somebody(message: Message<'_>) -> Option<Understood<'_>> {
     let understood = because(message.text);
     if understood.kind == Kind::TooManyAttempts {
         let user = message.text.strip_prefix(TOO_MANY)?.strip_prefix(b" for ");
+        // 6.7 alone adds ` from ADDR port N ssh2`, of a text that is cut at 100 bytes: a name may end like that as well.
+        let user = user.filter(|user| !user.ends_with(b" ssh2") && message.text.len() < DISCONNECT_CUT);
         return Some(Understood { user, ..understood });
     }
     message.preauth.then_some(understood)
@@ -180,7 +244,7 @@ fn timeout_of_connection(message: Message<'_>) -> Option<Understood<'_>> {
     let at = message.text.windows(PID.len()).position(|window| window == PID)?;
     let (ends, rest) = (&message.text[..at], &message.text[at + PID.len()..]);
     let (pid, state) = first_word(rest).unwrap_or((rest, b""));
-    number(pid)?;
+    let process = number(pid)?;
     let in_brackets = state.starts_with(b"(") && state.ends_with(b")");
     if !in_brackets && !state.is_empty() {
         return None;
@@ -195,9 +259,41 @@ fn timeout_of_connection(message: Message<'_>) -> Option<Understood<'_>> {
         }
         None => ends,
     };
-    Some(Understood::new(Outcome::PreAuth, Kind::Timeout).from(Origin::word(client)))
+    Some(of_process(process, Kind::Timeout).from(Origin::word(client)))
+}
+
+/// Reads `N for connection from ADDR to ADDR killed by signal N[ (STATE)]` or `… terminated abnormally, status=N[ (STATE)]`.
+fn process_died(message: Message<'_>) -> Option<Understood<'_>> {
+    let (process, rest) = first_word(message.text)?;
+    let (client, end) = ends(rest.strip_prefix(b"for ")?)?;
+    let known = end.starts_with(b"killed by signal ") || end.starts_with(b"terminated abnormally, status=");
+    known.then_some(of_process(number(process)?, Kind::Other).from(client))
+}
+
+/// Reads `N unpriv child crash for connection from ADDR to ADDR[ (STATE)]`.
+fn child_crashed(message: Message<'_>) -> Option<Understood<'_>> {
+    let (process, rest) = first_word(message.text)?;
+    let (client, _) = ends(rest.strip_prefix(b"unpriv child crash for ")?)?;
+    Some(of_process(number(process)?, Kind::Other).from(client))
+}
+
+/// Reads `connection from ADDR to ADDR` at the start; returns what follows as well.
+fn ends(text: &[u8]) -> Option<(Origin, &[u8])> {
+    let (client, rest) = first_word(text.strip_prefix(b"connection from ")?)?;
+    let rest = rest.strip_prefix(b"to ")?;
+    let (_server, rest) = first_word(rest).unwrap_or((rest, b""));
+    Some((Origin::word(client), rest))
+}
+
+/// What the process that listens says of the one that serves a session.
+fn of_process<'a>(process: u32, kind: Kind) -> Understood<'a> {
+    let understood = Understood::new(Outcome::PreAuth, kind).bearing(Bearing::Aside);
+    Understood { process: Some(process), ..understood }
 }
 
 const TOO_MANY: &[u8] = b"Too many authentication failures";
+
+/// packet.c, `packet_disconnect`: `Disconnecting: %.100s`.
+const DISCONNECT_CUT: usize = 100;
 
 const PID: &[u8] = b", pid = ";

@@ -2,8 +2,9 @@
 
 use std::num::NonZeroU32;
 
+use super::super::join::Bearing;
 use super::super::text::{Origin, first_word, number};
-use super::{Entry, Message, Understood, arrival};
+use super::{Entry, Message, Understood, arrival, attempt};
 use crate::event::{Kind, Outcome};
 
 pub(super) const WORDS: &[Entry] = &[
@@ -14,6 +15,8 @@ pub(super) const WORDS: &[Entry] = &[
     // error: Protocol major versions differ: 2 vs. 1
     // Protocol major versions differ for 203.0.113.7 port 34067: SSH-2.0-OpenSSH_7.4 vs. SSH-1.5-old     (before 7.8)
     Entry { opening: b"Protocol major versions differ", read: arrival::versions_differ },
+    attempt::POSTPONED,
+    attempt::PARTIAL,
 ];
 
 pub(super) const MODULES: &[Entry] = &[
@@ -22,11 +25,13 @@ pub(super) const MODULES: &[Entry] = &[
     Entry { opening: b"pam_", read: module },
     // probed from 203.0.113.7 port 47059 with SSH-1.0-SSH_Version_Mapper.  Don't panic.
     Entry { opening: b"probed from ", read: arrival::probed },
+    attempt::SIGNATURES,
 ];
 
-/// Reads `TEXT for [illegal user ]USER from HOST` (auth-pam.c, `sshpam_query`); the text is PAM's own.
+/// Reads `TEXT for [illegal user ]USER from HOST` (auth-pam.c, `sshpam_query`); the text is PAM's own. It is the only word
+/// of a failed keyboard-interactive login below half of `MaxAuthTries` at `LogLevel INFO` (auth.c, `auth_log`).
 fn verdict(message: Message<'_>) -> Option<Understood<'_>> {
-    let understood = Understood::new(Outcome::Failure, Kind::Pam);
+    let understood = Understood::new(Outcome::Failure, Kind::KeyboardInteractive).bearing(Bearing::First);
     let at = message.text.windows(FOR.len()).position(|window| window == FOR)?;
     if !message.whole {
         return Some(understood);

@@ -11,6 +11,7 @@ use crate::policy::weight::Weight;
 #[derive(Debug, Default)]
 pub(super) struct Session {
     account: Option<Account>,
+    port: Option<u16>,
     heard: Moment,
     ended: Option<Moment>,
     /// An account was being tried, whether or not that weighed anything.
@@ -22,6 +23,15 @@ pub(super) struct Session {
     untaken: Weight,
     /// What was counted before it was known that an account was named.
     pre_auth: Weight,
+}
+
+/// What a line says of the session that it is of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line {
+    pub(super) account: Option<Account>,
+    pub(super) port: Option<u16>,
+    /// Whether nothing but the account tells the session from others of the same address.
+    pub(super) portless: bool,
 }
 
 /// What of a session has been counted, pre-auth apart.
@@ -40,22 +50,24 @@ const ENDING: Duration = Duration::from_secs(10);
 
 impl Session {
     /// Hears a line that is not about the end, of this session or of the next one in its place.
-    pub(super) fn hear(&mut self, account: Option<Account>, portless: bool, now: Moment) {
-        let over = self.ended.is_some() && !self.lasts(portless);
-        if over || self.is_forgotten(portless, now) || self.is_of_another(account) {
+    pub(super) fn hear(&mut self, line: Line, now: Moment) {
+        let over = self.ended.is_some() && !self.lasts(line.portless);
+        if over || self.is_forgotten(line.portless, now) || self.is_another(line) {
             *self = Self::default();
         }
-        self.account = account.or(self.account);
+        self.account = line.account.or(self.account);
+        self.port = line.port.or(self.port);
         self.heard = now;
     }
 
     /// Hears a line about the end, of this session or of the next one in its place.
-    pub(super) fn hear_end(&mut self, account: Option<Account>, portless: bool, now: Moment) {
-        let over = self.ended.is_some_and(|ended| now.since(ended) > ENDING) && !self.lasts(portless);
-        if over || self.is_forgotten(portless, now) || self.is_of_another(account) {
+    pub(super) fn hear_end(&mut self, line: Line, now: Moment) {
+        let over = self.ended.is_some_and(|ended| now.since(ended) > ENDING) && !self.lasts(line.portless);
+        if over || self.is_forgotten(line.portless, now) || self.is_another(line) {
             *self = Self { heard: now, ..Self::default() };
         }
-        self.account = account.or(self.account);
+        self.account = line.account.or(self.account);
+        self.port = line.port.or(self.port);
         self.ended.get_or_insert(now);
     }
 
@@ -131,9 +143,13 @@ impl Session {
         self.silence(now) > if portless { PORTLESS_LIFE } else { SESSION_LIFE }
     }
 
-    /// Whether a line about `account` shows that another session has taken its place: in SSH a session tries one
-    /// account (RFC 4252 §5 lets a server hang up when it changes, and OpenSSH does).
-    fn is_of_another(&self, account: Option<Account>) -> bool {
-        self.account.is_some() && account.is_some() && self.account != account
+    /// Whether a line shows that another session has taken its place: in SSH a session tries one account (RFC 4252 §5
+    /// lets a server hang up when it changes, and OpenSSH does), and a process may serve another client after it.
+    fn is_another(&self, line: Line) -> bool {
+        differ(self.account, line.account) || differ(self.port, line.port)
     }
+}
+
+fn differ<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
+    one.is_some() && other.is_some() && one != other
 }
