@@ -71,6 +71,18 @@ impl<'lab> Client<'lab> {
         self.finish_ssh(command, user, "echo welcome")
     }
 
+    /// Tries to log in as ssh does with these options, which win over the harness's own. What asks for a password is told
+    /// what the program `askpass` writes, as often as `NumberOfPasswordPrompts` allows.
+    #[must_use]
+    pub fn login_as_told(&self, user: &str, askpass: &Path, options: &[String]) -> Login {
+        let mut command = Command::new(find_program("ssh").expect("ssh is installed"));
+        command.env("SSH_ASKPASS", askpass).env("SSH_ASKPASS_REQUIRE", "force").arg("-n");
+        for option in options {
+            command.args(["-o", option]);
+        }
+        self.finish_ssh(command, user, "echo welcome")
+    }
+
     /// Logs in with a private key, and runs `script`.
     #[must_use]
     pub fn login_with_key(&self, user: &str, key: &Path, script: &str) -> Login {

@@ -17,6 +17,9 @@ pub const PASSWORD: &str = "correct horse";
 /// The accounts that the server knows beside root; they exist nowhere else.
 pub const ACCOUNTS: [&str; 3] = ["alice", "bob", "carol"];
 
+/// An account that is locked, which the server says where it asks no PAM.
+pub const LOCKED: &str = "dave";
+
 /// Where the server's log lines go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Logging {
@@ -60,12 +63,25 @@ impl Sshd {
     /// When it does not listen in time.
     #[must_use]
     pub fn configured(namespace: &Namespace, logging: Logging, settings: &str) -> Self {
+        Self::named(namespace, logging, settings, "")
+    }
+
+    /// Starts a configured server that knows clients by the names in `hosts`, lines of `hosts`(5).
+    ///
+    /// # Panics
+    /// When it does not listen in time.
+    #[must_use]
+    pub fn named(namespace: &Namespace, logging: Logging, settings: &str, hosts: &str) -> Self {
         let dev_log = match logging {
             Logging::File => "/run/syslog",
             Logging::Journal => journald::DEV_LOG,
         };
         let mut files = PrivateFiles::new(Path::new(dev_log));
         furnish(&mut files, settings);
+        if !hosts.is_empty() {
+            let hosts = files.write("hosts", 0o644, hosts);
+            files.replace("/etc/hosts", hosts);
+        }
         let log = match logging {
             Logging::File => {
                 let path = files.path().join("auth.log");
@@ -170,10 +186,16 @@ fn furnish(files: &mut PrivateFiles, settings: &str) {
         passwd.push(format!("{account}:x:{id}:{id}::/:/bin/sh"));
         shadow.push(format!("{account}:{PASSWORD_HASH}:20000:0:99999:7:::"));
     }
+    passwd.push(format!("{LOCKED}:x:60100:60100::/:/bin/sh"));
+    shadow.push(format!("{LOCKED}:!:20000:0:99999:7:::"));
     let passwd = files.write("passwd", 0o644, &(passwd.join("\n") + "\n"));
     files.replace("/etc/passwd", passwd);
     let shadow = files.write("shadow", 0o600, &(shadow.join("\n") + "\n"));
     files.replace("/etc/shadow", shadow);
+    if Path::new(PAM).exists() {
+        let pam = files.write("pam", 0o644, PAM_SETTINGS);
+        files.replace(PAM, pam);
+    }
 
     // Of most keywords the first line wins, of `MaxStartups` the last one (OpenSSH 9.2).
     let named = |line: &&str| {
@@ -211,6 +233,15 @@ LoginGraceTime 20
 PrintMotd no
 PrintLastLog no
 Subsystem sftp internal-sftp
+";
+
+/// What PAM does for sshd, where the server asks it.
+const PAM: &str = "/etc/pam.d/sshd";
+
+const PAM_SETTINGS: &str = "\
+auth required pam_unix.so nodelay
+account required pam_unix.so
+session required pam_permit.so
 ";
 
 /// crypt(5) of [`PASSWORD`].
