@@ -81,8 +81,8 @@ impl Intake {
         if strange && self.strange.is_none() {
             warn!(
                 input = self.name,
-                hint = "lines of 'sshd -E' and container logs need bare = true; others a syslog header of RFC 3164 or \
-                        rsyslog's with a time of RFC 3339",
+                hint = "lines of 'sshd -E' and container logs need bare = true; others a syslog header of RFC 3164 \
+                        or RFC 5424",
                 "no line of this input has a header that is known: nothing can be understood"
             );
         }
