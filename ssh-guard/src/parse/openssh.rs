@@ -200,8 +200,10 @@ fn understand(message: Message<'_>) -> Option<Understood<'_>> {
 /// One kind of message: how it begins, and what reads the rest.
 struct Entry {
     opening: &'static [u8],
-    read: for<'a> fn(Message<'a>) -> Option<Understood<'a>>,
+    read: Reader,
 }
+
+type Reader = for<'a> fn(Message<'a>) -> Option<Understood<'a>>;
 
 #[cfg(test)]
 mod tests;

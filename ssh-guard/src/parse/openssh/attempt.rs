@@ -2,7 +2,7 @@
 
 use super::super::join::Bearing;
 use super::super::text::{Found, Origin, find, first_word};
-use super::{Entry, Message, Understood, arrival};
+use super::{Entry, Message, Understood, arrival, ending};
 use crate::event::{Kind, Outcome};
 
 pub(super) const FAILED: &[Entry] = &[
@@ -33,7 +33,7 @@ pub(super) const NOT_ALLOWED: &[Entry] = &[
     // Unable to negotiate with 203.0.113.7 port 34041: no matching cipher found. Their offer: aes128-cbc [preauth]
     // fatal: Unable to negotiate with 203.0.113.7: no matching cipher found. Their offer: aes128-cbc [preauth]
     //                                                                                                (7.0 and 7.1)
-    Entry { opening: b"Unable to negotiate with ", read: arrival::negotiation },
+    Entry { opening: b"Unable to negotiate with ", read: ending::negotiation },
     // fatal: Unable to negotiate a key exchange method [preauth]                                          (before 6.8)
     Entry {
         opening: b"Unable to negotiate a key exchange method",

@@ -2,7 +2,7 @@
 
 use super::super::join::Bearing;
 use super::super::text::{Found, Origin, find, first_word, number};
-use super::{Entry, Message, Understood, arrival, attempt};
+use super::{Entry, Message, Reader, Understood, arrival, attempt};
 use crate::event::{Kind, Outcome};
 
 pub(super) const CONNECTIONS: &[Entry] = &[
@@ -135,20 +135,17 @@ fn connection_to(message: Message<'_>) -> Option<Understood<'_>> {
     Some(Understood::new(Outcome::PreAuth, Kind::Other).from(Origin::word(address)))
 }
 
+const TAGGED: [(&[u8], Reader); 2] =
+    [(b": Connection from ", dispatch), (b": Connection to ", connection_to)];
+
 /// Reads any other message with which a process ends while nobody is logged in: `[FUNCTION: [DOING: ]]Connection from
 /// OWNER ADDR port N: ERROR` (packet.c, `sshpkt_vfatal`), or a text that names nobody.
 pub(super) fn fatal(message: Message<'_>) -> Option<Understood<'_>> {
-    // What a function and its doing are called is not the client's to choose.
-    let name =
-        |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b':' | b' ');
-    let tag = message.text.iter().take_while(|byte| name(byte)).count();
-    if message.text[..tag].ends_with(b": ") {
-        let text = &message.text[tag..];
-        if let Some(text) = text.strip_prefix(b"Connection from ") {
-            return dispatch(message.with(text));
-        }
-        if let Some(text) = text.strip_prefix(b"Connection to ") {
-            return connection_to(message.with(text));
+    for (mark, read) in TAGGED {
+        let Some(tag) = message.text.windows(mark.len()).position(|window| window == mark) else { continue };
+        // What a function and its doing are called is not the client's to choose.
+        if message.text[..tag].iter().all(|byte| byte.is_ascii_alphanumeric() || b"_: ".contains(byte)) {
+            return read(message.with(&message.text[tag + mark.len()..]));
         }
     }
     message.preauth.then(|| Understood::new(Outcome::PreAuth, Kind::Other))
@@ -186,7 +183,22 @@ fn disconnecting(message: Message<'_>) -> Option<Understood<'_>> {
 }
 
 fn dispatch(message: Message<'_>) -> Option<Understood<'_>> {
-    let understood = Understood::new(Outcome::PreAuth, Kind::Other);
+    broken(message, Kind::Other)
+}
+
+/// Reads `OWNER ADDR[ port N]: no matching … found. Their offer: …`; the offer is the client's, and somebody who asks for
+/// new keys has a name.
+pub(super) fn negotiation(message: Message<'_>) -> Option<Understood<'_>> {
+    match Owner::of(message.text) {
+        Owner::Named(_) => broken(message, Kind::Negotiation),
+        Owner::Nobody(_) => arrival::negotiation(message),
+        Owner::Authenticated => None,
+    }
+}
+
+/// Reads `OWNER ADDR port N: TEXT`.
+fn broken(message: Message<'_>, kind: Kind) -> Option<Understood<'_>> {
+    let understood = Understood::new(Outcome::PreAuth, kind);
     match Owner::of(message.text) {
         Owner::Named(text) => match between(message, text) {
             Some((user, origin, _)) => Some(understood.from(origin).user(user)),
