@@ -31,6 +31,60 @@ fn openssh_lines_without_a_header_are_understood_if_asked_for() {
     }
 }
 
+#[test]
+fn openssh_messages_mean_what_the_documentation_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openssh-messages.md");
+    let text =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read '{}': {error}", path.display()));
+    let rows: Vec<Row<'_>> = text.lines().filter_map(Row::of).collect();
+    assert!(rows.len() > 100, "'{}' has {} messages", path.display(), rows.len());
+    let wrong: Vec<String> = rows.iter().filter_map(Row::mismatch).collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// A message of the documentation, with words in capitals for what varies, and its meaning.
+struct Row<'a> {
+    message: &'a str,
+    meaning: &'a str,
+}
+
+impl<'a> Row<'a> {
+    fn of(line: &'a str) -> Option<Self> {
+        let (message, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+        Some(Self { message, meaning: rest.strip_suffix(" |")?.rsplit(" | ").next()? })
+    }
+
+    /// What is wrong with it, if anything is.
+    fn mismatch(&self) -> Option<String> {
+        let message = [
+            ("SERVER", "198.51.100.1"),
+            ("ADDR", CLIENT),
+            ("USER", "ghost"),
+            ("HOST", "192.0.2.66.evil.example"),
+            ("TEXT", "abc"),
+            (" N", " 41022"),
+            ("]:N", "]:41022"),
+            ("#N", "#9"),
+        ]
+        .iter()
+        .fold(self.message.to_owned(), |message, (word, value)| message.replace(word, value));
+        let record = Record { process: b"sshd", message: message.as_bytes(), ..Record::default() };
+        let event = Interpreter::new(Parser::Auto).event(&record);
+        let meaning = event.as_ref().map_or_else(
+            || "nothing".to_owned(),
+            |event| format!("{} {}", event.outcome.as_str(), event.kind.as_str()),
+        );
+        let address = event.as_ref().and_then(|event| event.address);
+        let names =
+            event.is_some() && self.message.contains("ADDR") && !self.meaning.contains("names nobody");
+        let expected = self.meaning.split([',', ';']).next().unwrap_or_default();
+        let right = meaning == expected && address == names.then(|| CLIENT.parse().ok()).flatten();
+        (!right).then(|| format!("{message}\n  is   {meaning} {address:?}\n  not  {}", self.meaning))
+    }
+}
+
+const CLIENT: &str = "203.0.113.7";
+
 /// The words of a meaning that no client chose.
 fn before_user(meaning: &str) -> &str {
     meaning.split_once(" user ").map_or(meaning, |(before, _)| before)

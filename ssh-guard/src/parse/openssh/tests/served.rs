@@ -148,4 +148,46 @@ pub(super) const TEMPLATES: &[Template] = &[
     around("administratively prohibited connection for invalid user ", 100, " from ADDR port 41022"),
     around("Postponed keyboard-interactive for invalid user ", 100, " from ADDR port 41022 ssh2 [preauth]"),
     around("input_userauth_request: invalid user ", 100, " [preauth]"),
+    around("Failed rsa for ", 100, " from ADDR port 41022 ssh1"),
+    around(
+        "Partial publickey for ",
+        100,
+        " from ADDR port 41022 ssh2: ED25519 SHA256:QiSYl/d6XrT5WUMHG2GMFH2",
+    ),
+    around(
+        "error: public key ED25519-SK SHA256:QiSYl/d6 signature for invalid user ",
+        100,
+        " from ADDR port 41022 rejected: user presence (authenticator touch) requirement not met",
+    ),
+    around("fatal: Client version \"", 100, "\" uses unsafe key agreement; refusing connection"),
+    around(
+        "fatal: Unable to negotiate with ADDR: no matching cipher found. Their offer: ",
+        300,
+        " [preauth]",
+    ),
+    between(
+        "Unable to negotiate with authenticating user ",
+        180,
+        " ADDR port 41022: no matching cipher found. Their offer: WORDS [preauth]",
+    ),
+    between(
+        "fatal: userauth_finish: send PAM banner: Connection from authenticating user ",
+        180,
+        " ADDR port 41022: Broken pipe [preauth]",
+    ),
+    around(
+        "Disconnecting: Too many authentication failures for ",
+        20,
+        " from ADDR port 41022 ssh2 [preauth]",
+    ),
+    around(
+        "Authentication tried for ",
+        100,
+        " with correct key but not from a permitted host (host=ADDR, ip=ADDR).",
+    ),
+    around("error: Received disconnect from ADDR port 41022: ", 400, " [preauth]"),
+    around("fatal: Access denied for user ", 100, "."),
+    around("userauth_pubkey: unsupported public key algorithm: ", 300, " [preauth]"),
+    around("Login name ", 100, " does not match stored username alice"),
+    around("userauth_hostbased mismatch: client sends ", 100, ", but we resolve ADDR to ADDR [preauth]"),
 ];
