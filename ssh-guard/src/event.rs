@@ -111,7 +111,7 @@ pub fn printed(name: &str) -> impl Iterator<Item = u8> {
     name.bytes().filter(once).take(PRINTED)
 }
 
-const PRINTED: usize = 100;
+pub(crate) const PRINTED: usize = 100;
 
 impl Service {
     /// The word for it, in JSON.

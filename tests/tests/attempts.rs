@@ -217,7 +217,7 @@ fn scores(log: &str) -> HashMap<Source, f64> {
         let Some(event) = interpreter.event(&record) else { continue };
         let Some(address) = event.address else { continue };
         let source = SourceMask::new(32, 64).apply(address.into());
-        let judgement = policy.observe(&event, source, Moment::default(), Standing::Exempt);
+        let judgement = policy.observe(&event, source, Moment::default(), || Standing::Exempt);
         scores.insert(source, judgement.score);
     }
     scores

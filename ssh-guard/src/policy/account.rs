@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroU64;
 
-use crate::event::printed;
+use crate::event::{PRINTED, printed};
 
 /// An account that was tried: a seeded hash of the name, so that names chosen by clients take no memory and cannot
 /// be made to collide.
