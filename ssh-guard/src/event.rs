@@ -93,6 +93,16 @@ pub enum Kind {
 pub enum Service {
     /// OpenSSH's sshd, sshd-session and sshd-auth.
     Openssh,
+    /// Dropbear.
+    Dropbear,
+    /// `ProFTPD`, over SSH (`mod_sftp`) or FTP.
+    Proftpd,
+    /// `SFTPGo`, over SSH or FTP.
+    Sftpgo,
+    /// vsftpd.
+    Vsftpd,
+    /// Pure-FTPd.
+    PureFtpd,
     /// Another one, by the name that the configuration or the application gives it.
     Named(Arc<str>),
 }
@@ -119,6 +129,11 @@ impl Service {
     pub fn as_str(&self) -> &str {
         match self {
             Self::Openssh => "openssh",
+            Self::Dropbear => "dropbear",
+            Self::Proftpd => "proftpd",
+            Self::Sftpgo => "sftpgo",
+            Self::Vsftpd => "vsftpd",
+            Self::PureFtpd => "pure-ftpd",
             Self::Named(name) => name,
         }
     }

@@ -4,11 +4,23 @@
 //! the message, and what it does not say is taken from earlier lines of the same session ([`join`]). All of it is pure:
 //! no clock, no look-up, and no allocation but for the user names of lines that were understood.
 
+pub mod dropbear;
 pub mod header;
 pub mod join;
 pub mod openssh;
+mod pam;
+pub mod pattern;
+pub mod proftpd;
+pub mod pure_ftpd;
+mod reading;
+pub mod sftpgo;
 mod text;
+pub mod vsftpd;
 
+use std::sync::Arc;
+
+use self::dropbear::Dropbear;
+use self::pattern::Pattern;
 use crate::event::AuthEvent;
 use crate::moment::Moment;
 use join::Join;
@@ -38,6 +50,76 @@ pub enum Parser {
     Auto,
     /// OpenSSH's sshd, versions 6 to 10.
     Openssh,
+    /// Dropbear, versions 2012 to 2025.
+    Dropbear,
+    /// `ProFTPD`, by SSH (`mod_sftp`) and FTP.
+    Proftpd,
+    /// `SFTPGo`, by SSH and FTP.
+    Sftpgo,
+    /// vsftpd.
+    Vsftpd,
+    /// Pure-FTPd.
+    PureFtpd,
+    /// A server that the configuration describes.
+    Pattern(Arc<Pattern>),
+}
+
+impl Parser {
+    /// Every parser that needs no description.
+    pub const KNOWN: [Self; 7] = [
+        Self::Auto,
+        Self::Openssh,
+        Self::Dropbear,
+        Self::Proftpd,
+        Self::Sftpgo,
+        Self::Vsftpd,
+        Self::PureFtpd,
+    ];
+
+    /// The word for it, in the configuration.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Auto => "auto",
+            Self::Openssh => "openssh",
+            Self::Dropbear => "dropbear",
+            Self::Proftpd => "proftpd",
+            Self::Sftpgo => "sftpgo",
+            Self::Vsftpd => "vsftpd",
+            Self::PureFtpd => "pure-ftpd",
+            Self::Pattern(pattern) => pattern.name(),
+        }
+    }
+
+    /// Whether lines without a transport's header are read if the operator asks for it.
+    #[must_use]
+    pub fn may_be_bare(&self) -> bool {
+        match self {
+            Self::Auto | Self::Openssh | Self::Proftpd => true,
+            Self::Pattern(pattern) => !pattern.is_json(),
+            // The logs of SFTPGo and vsftpd are read as they are; Dropbear and Pure-FTPd have syslog.
+            Self::Dropbear | Self::Sftpgo | Self::Vsftpd | Self::PureFtpd => false,
+        }
+    }
+
+    /// Splits a line of a file into who wrote it and what it says. `bare`: the operator asked for lines without a
+    /// transport's header.
+    ///
+    /// A server's own log needs no such word if no client can begin a line there: that of vsftpd, and JSON.
+    #[must_use]
+    pub fn record<'a>(&self, line: &'a [u8], bare: bool) -> Option<Record<'a>> {
+        let text = header::without_line_end(line);
+        let whole = |process| Record { process, message: text, ..Record::default() };
+        match self {
+            Self::Sftpgo if text.starts_with(b"{") => Some(whole(b"sftpgo")),
+            Self::Pattern(pattern) if pattern.is_json() && text.starts_with(b"{") => Some(whole(b"")),
+            Self::Pattern(_) if bare => (!text.is_empty()).then(|| whole(b"")),
+            Self::Vsftpd => vsftpd::own_log(text).or_else(|| header::split(line)),
+            Self::Proftpd if bare => proftpd::system_log(text),
+            Self::Auto | Self::Openssh if bare => header::bare(line),
+            _ => header::split(line),
+        }
+    }
 }
 
 /// Understands the lines of one input, one after the other.
@@ -45,27 +127,56 @@ pub enum Parser {
 pub struct Interpreter {
     parser: Parser,
     sessions: Join,
+    dropbear: Dropbear,
 }
 
 impl Interpreter {
     /// Makes one that has read nothing yet.
     #[must_use]
     pub fn new(parser: Parser) -> Self {
-        Self { parser, sessions: Join::default() }
+        Self { parser, sessions: Join::default(), dropbear: Dropbear::default() }
+    }
+
+    /// Splits a line of a file into who wrote it and what it says; `bare` as for [`Parser::record`].
+    #[must_use]
+    pub fn record<'a>(&self, line: &'a [u8], bare: bool) -> Option<Record<'a>> {
+        self.parser.record(line, bare)
     }
 
     /// Whether it is a server's process, whose messages are read.
     #[must_use]
     pub fn knows(&self, process: &[u8]) -> bool {
-        match self.parser {
-            Parser::Auto | Parser::Openssh => openssh::PROCESSES.contains(&process),
+        let is_sshd = openssh::PROCESSES.contains(&process);
+        match &self.parser {
+            Parser::Auto => {
+                is_sshd || matches!(process, b"dropbear" | b"proftpd" | b"sftpgo" | b"vsftpd" | b"pure-ftpd")
+            }
+            Parser::Openssh => is_sshd,
+            Parser::Pattern(pattern) => pattern.is_of(process),
+            Parser::Dropbear | Parser::Proftpd | Parser::Sftpgo | Parser::Vsftpd | Parser::PureFtpd => {
+                process == self.parser.as_str().as_bytes()
+            }
         }
     }
 
     /// Reads the next message; nothing if it says nothing about a login, or not in a way that can be trusted.
     pub fn event(&mut self, record: &Record<'_>) -> Option<AuthEvent> {
-        match self.parser {
-            Parser::Auto | Parser::Openssh => self.sessions.settle(record, openssh::read(record)?),
+        match &self.parser {
+            Parser::Auto => match record.process {
+                b"dropbear" => self.dropbear.event(record),
+                b"proftpd" => proftpd::parse(record),
+                b"sftpgo" => sftpgo::parse(record),
+                b"vsftpd" => vsftpd::parse(record),
+                b"pure-ftpd" => pure_ftpd::parse(record),
+                _ => self.sessions.settle(record, openssh::read(record)?),
+            },
+            Parser::Openssh => self.sessions.settle(record, openssh::read(record)?),
+            Parser::Dropbear => self.dropbear.event(record),
+            Parser::Proftpd => proftpd::parse(record),
+            Parser::Sftpgo => sftpgo::parse(record),
+            Parser::Vsftpd => vsftpd::parse(record),
+            Parser::PureFtpd => pure_ftpd::parse(record),
+            Parser::Pattern(pattern) => pattern.event(record),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::event::AuthEvent;
 use crate::input::{Line, Sink, Stats};
 use crate::moment::Moment;
 use crate::observe::{LineOutcome, Metrics};
-use crate::parse::{Interpreter, Parser, Record, header};
+use crate::parse::{Interpreter, Parser, Record};
 
 /// An auth event, and when its line was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,8 +65,7 @@ impl Intake {
     fn understand(&mut self, line: &Line<'_>) -> Option<AuthEvent> {
         let record = match line.process {
             Some(process) => Some(Record { process, pid: line.pid, message: line.text, ..Record::default() }),
-            None if self.bare => header::bare(line.text),
-            None => header::split(line.text),
+            None => self.interpreter.record(line.text, self.bare),
         };
         self.note_strange(record.is_none());
         let record = Record { read_at: line.read_at, ..record? };

@@ -66,7 +66,7 @@ pub fn bare(line: &[u8]) -> Option<Record<'_>> {
     (!line.is_empty()).then_some(Record { process: b"sshd", message: line, ..Record::default() })
 }
 
-fn without_line_end(line: &[u8]) -> &[u8] {
+pub(super) fn without_line_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
 }

@@ -154,7 +154,7 @@ impl<'a> Understood<'a> {
 }
 
 /// Takes rsyslog's summary of a repeated message apart; any other message counts once.
-fn unrepeated(text: &[u8]) -> Option<(&[u8], NonZeroU32)> {
+pub(super) fn unrepeated(text: &[u8]) -> Option<(&[u8], NonZeroU32)> {
     // message repeated 2 times: [ Failed password for root from 203.0.113.7 port 41022 ssh2]
     let Some(rest) = text.strip_prefix(b"message repeated ") else { return Some((text, NonZeroU32::MIN)) };
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();

@@ -77,6 +77,15 @@ impl Origin {
         Self::from_port_at_end(text).or_else(|| Self::from_host_at_end(text))
     }
 
+    /// Reads a text that is nothing but `ADDR:N`. The port stands behind the last colon: an IPv6 address has no brackets
+    /// in this form, and would be another address with the port read as its end.
+    pub(super) fn with_port_behind_colon(text: &[u8]) -> Option<Self> {
+        let colon = text.iter().rposition(|&byte| byte == b':')?;
+        let (word, number) = (&text[..colon], &text[colon + 1..]);
+        let port = port(number)?;
+        is_word(word).then(|| Self::new(word, Some(port)))
+    }
+
     /// Reads a single word as an address.
     pub(super) fn word(word: &[u8]) -> Self {
         Self::new(word, None)
@@ -214,6 +223,20 @@ mod tests {
         assert_eq!(Origin::whole(b"203.0.113.7 port 65536"), None);
         assert_eq!(Origin::whole(b"203.0.113.7 port "), None);
         assert_eq!(Origin::whole(b"203.0.113.7 port 22 "), None);
+    }
+
+    #[test]
+    fn a_port_behind_a_colon_is_no_part_of_an_address() {
+        let read = |text: &[u8]| Origin::with_port_behind_colon(text);
+        let origin = |address: &str, port| Some(Origin { address: Some(ip(address)), port: Some(port) });
+        assert_eq!(read(b"203.0.113.7:41022"), origin("203.0.113.7", 41022));
+        // Both readings are addresses.
+        assert_eq!(read(b"fd77::8:4548"), origin("fd77::8", 4548));
+        assert_eq!(read(b"2001:db8:1:2:3:4:5:6:59257"), origin("2001:db8:1:2:3:4:5:6", 59257));
+        for none in [&b"203.0.113.7"[..], b"203.0.113.7:", b"203.0.113.7:x", b":22", b"", b"a b:22"] {
+            assert_eq!(read(none), None, "{}", none.escape_ascii());
+        }
+        assert_eq!(read(b"host.example:22"), Some(Origin::UNKNOWN));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::super::join::Bearing;
+use super::super::pam::{self, Ruser};
 use super::super::text::{Origin, first_word, number};
 use super::{Entry, Message, Understood, arrival, attempt};
 use crate::event::{Kind, Outcome};
@@ -55,21 +56,11 @@ fn more(message: Message<'_>) -> Option<Understood<'_>> {
     Some(Understood { count: NonZeroU32::new(number(times)?)?, ..refusal(fields)? })
 }
 
-/// Reads `logname=… uid=… euid=… tty=… ruser=… rhost=HOST [ user=USER]`. The user's name stands last; sshd leaves the
-/// names before the host empty, and no client chooses them.
+/// Reads what PAM says of a client. sshd leaves the names before the host empty, and no client chooses them.
 fn refusal(fields: &[u8]) -> Option<Understood<'_>> {
-    let mut rest = fields;
-    for key in [&b"logname="[..], b"uid=", b"euid=", b"tty=", b"ruser="] {
-        (_, rest) = first_word(rest.strip_prefix(key)?)?;
-    }
-    let rest = rest.strip_prefix(b"rhost=")?;
-    let (host, rest) = first_word(rest).unwrap_or((rest, b""));
-    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
-    let understood = Understood::new(Outcome::Failure, Kind::Pam).from(Origin::word(host));
-    match rest {
-        b"" => Some(understood),
-        _ => Some(understood.user(rest.strip_prefix(b"user=")?)),
-    }
+    let (origin, user) = pam::fields(fields, Ruser::Empty)?;
+    let understood = Understood::new(Outcome::Failure, Kind::Pam).from(origin);
+    Some(user.map_or(understood, |user| understood.user(user)))
 }
 
 const FOR: &[u8] = b" for ";
