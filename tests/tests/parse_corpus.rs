@@ -7,27 +7,123 @@ use std::fs;
 use std::path::Path;
 
 use ssh_guard::event::AuthEvent;
-use ssh_guard::parse::{Interpreter, Parser, Record, header};
+use ssh_guard::parse::{Interpreter, Parser};
 
 #[test]
 fn openssh_lines_are_understood() {
-    check("openssh.txt", header::split);
+    check("openssh.txt", "openssh", Parser::Auto, Header::Transport);
 }
 
 #[test]
 fn openssh_lines_of_hostile_clients_credit_no_one_else() {
-    let text = check("openssh-hostile.txt", header::split);
-    // 192.0.2.0/24 is what the clients wrote, never where they were.
-    let forged = meanings(&text).filter(|(_, meaning)| before_user(meaning).contains("192.0.2."));
-    assert_eq!(forged.map(|(number, _)| number).collect::<Vec<_>>(), Vec::<usize>::new());
+    credits_no_one_else(&check("openssh-hostile.txt", "openssh", Parser::Auto, Header::Transport));
 }
 
 #[test]
 fn openssh_lines_without_a_header_are_understood_if_asked_for() {
-    let text = check("openssh-bare.txt", header::bare);
-    // The same lines are nothing where a header is expected.
-    for (_, line) in lines(&text) {
-        assert_eq!(header::split(line), None);
+    let text = check("openssh-bare.txt", "openssh", Parser::Auto, Header::None);
+    nothing_with_a_header(&text, &Parser::Auto);
+}
+
+#[test]
+fn dropbear_lines_are_understood() {
+    check("dropbear.txt", "dropbear", Parser::Auto, Header::Transport);
+    check("dropbear.txt", "dropbear", Parser::Dropbear, Header::Transport);
+}
+
+#[test]
+fn dropbear_lines_of_hostile_clients_credit_no_one_else() {
+    credits_no_one_else(&check("dropbear-hostile.txt", "dropbear", Parser::Auto, Header::Transport));
+}
+
+#[test]
+fn proftpd_lines_are_understood() {
+    check("proftpd.txt", "proftpd", Parser::Auto, Header::Transport);
+    check("proftpd.txt", "proftpd", Parser::Proftpd, Header::Transport);
+}
+
+#[test]
+fn proftpd_lines_of_hostile_clients_credit_no_one_else() {
+    credits_no_one_else(&check("proftpd-hostile.txt", "proftpd", Parser::Auto, Header::Transport));
+}
+
+#[test]
+fn proftpd_lines_of_a_system_log_are_understood_if_asked_for() {
+    let text = check("proftpd-bare.txt", "proftpd", Parser::Proftpd, Header::None);
+    nothing_with_a_header(&text, &Parser::Proftpd);
+}
+
+#[test]
+fn vsftpd_lines_are_understood() {
+    check("vsftpd.txt", "vsftpd", Parser::Vsftpd, Header::Transport);
+}
+
+#[test]
+fn vsftpd_lines_of_hostile_clients_credit_no_one_else() {
+    credits_no_one_else(&check("vsftpd-hostile.txt", "vsftpd", Parser::Vsftpd, Header::Transport));
+}
+
+#[test]
+fn pure_ftpd_lines_are_understood() {
+    check("pure-ftpd.txt", "pure-ftpd", Parser::Auto, Header::Transport);
+    check("pure-ftpd.txt", "pure-ftpd", Parser::PureFtpd, Header::Transport);
+}
+
+#[test]
+fn pure_ftpd_lines_of_hostile_clients_credit_no_one_else() {
+    credits_no_one_else(&check("pure-ftpd-hostile.txt", "pure-ftpd", Parser::Auto, Header::Transport));
+}
+
+#[test]
+fn sftpgo_lines_are_understood() {
+    check("sftpgo.txt", "sftpgo", Parser::Sftpgo, Header::Transport);
+}
+
+#[test]
+fn sftpgo_lines_of_hostile_clients_credit_no_one_else() {
+    credits_no_one_else(&check("sftpgo-hostile.txt", "sftpgo", Parser::Sftpgo, Header::Transport));
+}
+
+#[test]
+fn lines_of_one_server_are_nothing_to_the_others() {
+    let servers = [
+        ("openssh.txt", Parser::Openssh),
+        ("dropbear.txt", Parser::Dropbear),
+        ("proftpd.txt", Parser::Proftpd),
+        ("vsftpd.txt", Parser::Vsftpd),
+        ("pure-ftpd.txt", Parser::PureFtpd),
+        ("sftpgo.txt", Parser::Sftpgo),
+    ];
+    for (name, own) in &servers {
+        let text = read(name);
+        for (_, other) in servers.iter().filter(|(_, other)| other != own) {
+            let mut interpreter = Interpreter::new(other.clone());
+            for (number, line) in lines(&text) {
+                let event = interpreter.record(line, false).and_then(|record| interpreter.event(&record));
+                assert_eq!(event, None, "corpus/{name}:{number} by {}", other.as_str());
+            }
+        }
+    }
+}
+
+/// Whether a transport wrote a header before each message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Header {
+    Transport,
+    None,
+}
+
+/// 192.0.2.0/24 is what the clients wrote, never where they were.
+#[track_caller]
+fn credits_no_one_else(text: &[u8]) {
+    let forged = meanings(text).filter(|(_, meaning)| before_user(meaning).contains("192.0.2."));
+    assert_eq!(forged.map(|(number, _)| number).collect::<Vec<_>>(), Vec::<usize>::new());
+}
+
+#[track_caller]
+fn nothing_with_a_header(text: &[u8], parser: &Parser) {
+    for (_, line) in lines(text) {
+        assert_eq!(parser.record(line, false), None);
     }
 }
 
@@ -91,17 +187,18 @@ fn before_user(meaning: &str) -> &str {
 }
 
 /// Compares every line of a corpus file with the meaning beneath it; returns the file's bytes.
-fn check(name: &str, split: for<'a> fn(&'a [u8]) -> Option<Record<'a>>) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
-    let bytes = fs::read(&path).unwrap_or_else(|error| panic!("cannot read '{}': {error}", path.display()));
+fn check(name: &str, service: &str, parser: Parser, header: Header) -> Vec<u8> {
+    let bytes = read(name);
     let expected: Vec<(usize, String)> = meanings(&bytes).collect();
     let lines: Vec<(usize, &[u8])> = lines(&bytes).collect();
-    assert!(!lines.is_empty(), "'{}' holds no line", path.display());
+    assert!(!lines.is_empty(), "'{name}' holds no line");
     let mut mismatches = Vec::new();
-    let mut interpreter = Interpreter::new(Parser::Auto);
+    let mut interpreter = Interpreter::new(parser);
     for (number, line) in &lines {
-        let event = split(line).and_then(|record| interpreter.event(&record));
+        let record = interpreter.record(line, header == Header::None);
+        let event = record.and_then(|record| interpreter.event(&record));
         let understood = event.as_ref().map_or_else(|| "nothing".to_owned(), meaning);
+        assert!(event.is_none_or(|event| event.service.as_str() == service), "corpus/{name}:{number}");
         let expected = expected.iter().find(|(at, _)| *at == number + 1).map(|(_, meaning)| &**meaning);
         if expected != Some(&understood) {
             let line = line.escape_ascii();
@@ -111,8 +208,13 @@ fn check(name: &str, split: for<'a> fn(&'a [u8]) -> Option<Record<'a>>) -> Vec<u
         }
     }
     assert!(mismatches.is_empty(), "\n{}", mismatches.join("\n"));
-    assert_eq!(expected.len(), lines.len(), "'{}' holds a meaning without a line", path.display());
+    assert_eq!(expected.len(), lines.len(), "'{name}' holds a meaning without a line");
     bytes
+}
+
+fn read(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+    fs::read(&path).unwrap_or_else(|error| panic!("cannot read '{}': {error}", path.display()))
 }
 
 fn numbered(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
@@ -135,7 +237,8 @@ fn meaning(event: &AuthEvent) -> String {
         Some(event.kind.as_str().to_owned()),
         event.address.map(|address| address.to_string()),
         event.port.map(|port| format!("port {port}")),
-        event.user.as_ref().map(|user| format!("user \"{user}\"")),
+        // JSON brings names of several lines here.
+        event.user.as_ref().map(|user| format!("user \"{}\"", user.replace('\n', "\\n"))),
         (event.count.get() != 1).then(|| format!("count {}", event.count)),
     ];
     words.into_iter().flatten().collect::<Vec<_>>().join(" ")

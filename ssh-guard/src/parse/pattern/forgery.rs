@@ -2,7 +2,7 @@
 //!
 //! A description says which words of a message a client chose at most by its group `user`, and a sample shows one
 //! message. So pieces of the samples, with a forged address in the place of the true one, are written over the user's name
-//! of a sample, and wherever else the expression leaves room, as a word more is no matter there: what an attacker would
+//! of a sample, and wherever else the expression leaves room, where a word more is no matter: what an attacker would
 //! write into his user name. Where the result matches, the address must still be the one that stands in the sample's own
 //! place, and a failure must not have become a success.
 
@@ -99,10 +99,9 @@ fn pieces(message: &[u8], source: &Range<usize>, forged: IpAddr) -> Vec<Vec<u8>>
     pieces.into_iter().collect()
 }
 
-/// The user's name, and wherever a word begins or ends and one more changes nothing; not beside the address, which the
-/// server wrote there, nor before the message.
+/// The user's name, whatever the expression allows it to be made of, and wherever a word begins or ends and one more
+/// changes nothing.
 fn places(pattern: &Pattern, message: &[u8], found: &Found) -> Vec<Range<usize>> {
-    let own = |edge: usize| edge == 0 || (found.source.start..=found.source.end).contains(&edge);
     let is_room = |edge: usize| {
         FILLINGS.iter().any(|filling| {
             let filled = [&message[..edge], filling, &message[edge..]].concat();
@@ -118,7 +117,7 @@ fn places(pattern: &Pattern, message: &[u8], found: &Found) -> Vec<Range<usize>>
     let mut edges = edges(message);
     // Those nearest to the address matter most.
     edges.sort_by_key(|edge| edge.abs_diff(found.source.start).min(edge.abs_diff(found.source.end)));
-    let rooms = edges.into_iter().filter(|edge| !own(*edge) && is_room(*edge));
+    let rooms = edges.into_iter().filter(|edge| is_room(*edge));
     places.extend(rooms.take(MOST_PLACES).map(|edge| edge..edge));
     places
 }
@@ -132,8 +131,8 @@ fn edges(message: &[u8]) -> Vec<usize> {
 /// Addresses for documentation (RFC 5737, RFC 3849).
 const FORGED: [&str; 4] = ["192.0.2.66", "192.0.2.67", "2001:db8:66::66", "2001:db8:66::67"];
 
-/// Words of which one fits wherever there is room at all.
-const FILLINGS: [&[u8]; 4] = [b"x", b"1", b" x", b"x "];
+/// Words of which one fits wherever there is room for a name; where there is room for digits only, there is none.
+const FILLINGS: [&[u8]; 3] = [b"x", b" x", b"x "];
 
 /// What may follow a piece in front of the rest.
 const ENDS: [&[u8]; 2] = [b"", b" "];
