@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::auto::{Candidates, Choice, auto};
 pub use self::error::InputError;
-pub use self::journal::Journal;
+pub use self::journal::{Journal, Writer};
 use self::stats::Counts;
 pub use self::stats::Stats;
 use crate::moment::Moment;

@@ -5,7 +5,8 @@ use tracing::{info, warn};
 use crate::config::Settings;
 use crate::config::settings::InputKind;
 use crate::fault::{Exit, Fault};
-use crate::input::{Candidates, Choice, InputError, Journal, Origin, auto};
+use crate::input::{Candidates, Choice, InputError, Journal, Origin, Writer, auto};
+use crate::parse::Parser;
 
 /// Decides for each input what it reads.
 ///
@@ -21,7 +22,11 @@ pub async fn choose(settings: &Settings) -> Result<Vec<Choice>, Fault> {
                     Some(directory) => format!("the journal in '{}' is read", directory.display()),
                     None => "the journal is read".to_owned(),
                 };
-                let journal = Journal { directory: directory.clone(), ..Journal::default() };
+                let journal = Journal {
+                    directory: directory.clone(),
+                    writer: writer(&input.parser),
+                    ..Journal::default()
+                };
                 Choice { origin: Origin::Journal(journal), why }
             }
             InputKind::File { path, .. } => {
@@ -46,6 +51,12 @@ pub async fn announce(settings: &Settings, chosen: &[Choice]) {
             warn!(input = input.name, error = error.chain(), hint = error.hint(), "cannot be read yet");
         }
     }
+}
+
+/// Whose entries of a journal a parser wants, if that is no server known here.
+fn writer(parser: &Parser) -> Option<Writer> {
+    let Parser::Pattern(pattern) = parser else { return None };
+    Some(Writer { program: pattern.process().to_owned(), unit: pattern.unit().to_owned() })
 }
 
 fn fault(error: &InputError) -> Fault {

@@ -1,4 +1,4 @@
-//! Finds out where sshd's lines are on this machine.
+//! Finds out where the lines of SSH servers are on this machine.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::{InputError, Journal, Origin, file};
 /// Where to look, best first.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Candidates {
-    /// Taken if it holds a line of sshd.
+    /// Taken if it holds a line of a server known here.
     pub journal: Journal,
     /// Otherwise the first of these that exists is taken.
     pub logs: Vec<PathBuf>,
@@ -32,23 +32,23 @@ impl Default for Candidates {
 pub struct Choice {
     /// What is to be read.
     pub origin: Origin,
-    /// Why, for the operator: `'/var/log/auth.log' is read, as the journal holds no line of sshd`.
+    /// Why, for the operator: `'/var/log/auth.log' is read, as the journal holds no line of a server known here`.
     pub why: String,
 }
 
-/// Takes the journal if it holds a line of sshd, else the distribution's log.
+/// Takes the journal if it holds a line of a server known here, else the distribution's log.
 ///
 /// # Errors
 ///
 /// [`InputError::NothingFound`] if there is neither; another if the log is there and cannot be opened.
 pub async fn auto(candidates: Candidates) -> Result<Choice, InputError> {
     let Candidates { journal, logs, patience } = candidates;
-    let no_journal = match tokio::time::timeout(patience, journal.holds_sshd()).await {
+    let no_journal = match tokio::time::timeout(patience, journal.holds_lines()).await {
         Ok(Ok(true)) => {
-            let why = "the journal is read, as it holds lines of sshd".to_owned();
+            let why = "the journal is read, as it holds lines of a server known here".to_owned();
             return Ok(Choice { origin: Origin::Journal(journal), why });
         }
-        Ok(Ok(false)) => "the journal holds no line of sshd".to_owned(),
+        Ok(Ok(false)) => "the journal holds no line of a server known here".to_owned(),
         Ok(Err(error)) => error.chain(),
         Err(_) => format!("the journal did not answer within {} s", patience.as_secs()),
     };
@@ -88,7 +88,7 @@ mod tests {
             fs::set_permissions(&command, fs::Permissions::from_mode(0o755)).unwrap();
         }
         let candidates = Candidates {
-            journal: Journal { command, directory: None },
+            journal: Journal { command, ..Journal::default() },
             logs: vec![directory.join("auth.log"), directory.join("secure")],
             patience: Duration::from_secs(10),
         };
@@ -102,11 +102,14 @@ mod tests {
         fs::write(directory.path().join("secure"), "").unwrap();
         let choice = choose(directory.path(), Some(&format!("echo '{ENTRY}'"))).unwrap();
         assert!(matches!(choice.origin, Origin::Journal(_)));
-        assert_eq!(choice.why, "the journal is read, as it holds lines of sshd");
+        assert_eq!(choice.why, "the journal is read, as it holds lines of a server known here");
 
         for (script, why) in [
-            ("true".to_owned(), "the journal holds no line of sshd"),
-            (format!("echo '{}'", ENTRY.replace("sshd", "logger")), "the journal holds no line of sshd"),
+            ("true".to_owned(), "the journal holds no line of a server known here"),
+            (
+                format!("echo '{}'", ENTRY.replace("sshd", "logger")),
+                "the journal holds no line of a server known here",
+            ),
             ("echo 'no such directory' >&2; exit 1".to_owned(), "exit status: 1, 'no such directory'"),
         ] {
             let choice = choose(directory.path(), Some(&script)).unwrap();

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
+pub use self::entry::Writer;
 use self::entry::{Entry, Said};
 use super::lines::Lines;
 use super::{Feed, InputError, Line, Sink, Stopped};
@@ -28,25 +29,27 @@ pub struct Journal {
     pub command: PathBuf,
     /// The directory of its files; `None` for the journal of this machine.
     pub directory: Option<PathBuf>,
+    /// Whose entries count; `None` for those of the servers known here.
+    pub writer: Option<Writer>,
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { command: PathBuf::from("journalctl"), directory: None }
+        Self { command: PathBuf::from("journalctl"), directory: None, writer: None }
     }
 }
 
 impl Journal {
-    /// Says whether the journal holds a line of sshd.
+    /// Says whether the journal holds a line of a server that is read.
     ///
     /// # Errors
     ///
     /// If `journalctl` cannot be run, or does not like what it finds.
-    pub async fn holds_sshd(&self) -> Result<bool, InputError> {
+    pub async fn holds_lines(&self) -> Result<bool, InputError> {
         let mut command = self.command();
         let output = command
             .args(["--quiet", "--lines=1"])
-            .args(entry::BY_PROGRAM)
+            .args(entry::matches(self.writer.as_ref()))
             .output()
             .await
             .map_err(|source| InputError::Run { command: self.command.clone(), source })?;
@@ -54,12 +57,14 @@ impl Journal {
             return Err(self.ended(Ok(output.status), &output.stderr));
         }
         let entry = Entry::parse(output.stdout.trim_ascii_end());
-        Ok(entry.is_ok_and(|entry| matches!(entry.said(), Said::Message { .. } | Said::TooLong)))
+        Ok(entry.is_ok_and(|entry| {
+            matches!(entry.said(self.writer.as_ref()), Said::Message { .. } | Said::TooLong)
+        }))
     }
 
     /// Tries to read the journal.
     pub(super) async fn check(&self) -> Result<(), InputError> {
-        self.holds_sshd().await.map(drop)
+        self.holds_lines().await.map(drop)
     }
 
     fn command(&self) -> Command {
@@ -139,6 +144,12 @@ impl Place {
     }
 }
 
+/// What is read, and how far.
+struct Reading<'j> {
+    writer: Option<&'j Writer>,
+    place: &'j mut Place,
+}
+
 enum End {
     Stopped,
     Failed(InputError),
@@ -158,15 +169,15 @@ async fn run<S: Sink>(journal: &Journal, place: &mut Place, feed: &mut Feed<S>) 
         // yet: it is tried again.
         .args(["--follow", "--no-tail"])
         .arg(place.argument())
-        .args(entry::BY_PROGRAM)
-        .arg("+")
-        .args(entry::BY_IDENTIFIER)
+        .args(entry::matches(journal.writer.as_ref()))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|source| End::Failed(InputError::Run { command: journal.command.clone(), source }))?;
     let mut last_words = LastWords::default();
-    let read = read(&mut child, place, feed, &mut last_words).await;
+    let read =
+        read(&mut child, &mut Reading { writer: journal.writer.as_ref(), place }, feed, &mut last_words)
+            .await;
     // It may have closed its output and live on.
     let killed = read.is_err() || child.try_wait().is_ok_and(|status| status.is_none());
     if killed && let Err(error) = child.start_kill() {
@@ -183,7 +194,7 @@ async fn run<S: Sink>(journal: &Journal, place: &mut Place, feed: &mut Feed<S>) 
 /// Reads what a child prints until it closes its output; says how many entries that was.
 async fn read<S: Sink>(
     child: &mut Child,
-    place: &mut Place,
+    reading: &mut Reading<'_>,
     feed: &mut Feed<S>,
     last_words: &mut LastWords,
 ) -> Result<u64, Stopped> {
@@ -209,7 +220,7 @@ async fn read<S: Sink>(
             break;
         }
         lines.filled(count);
-        entries += take(&mut lines, place, feed).await?;
+        entries += take(&mut lines, reading, feed).await?;
     }
     // What a child says when it fails comes last.
     while open {
@@ -221,7 +232,11 @@ async fn read<S: Sink>(
 }
 
 /// Hands on the complete entries of what was read; says how many there were.
-async fn take<S: Sink>(lines: &mut Lines, place: &mut Place, feed: &mut Feed<S>) -> Result<u64, Stopped> {
+async fn take<S: Sink>(
+    lines: &mut Lines,
+    reading: &mut Reading<'_>,
+    feed: &mut Feed<S>,
+) -> Result<u64, Stopped> {
     let read_at = clock::now();
     let mut entries = 0;
     let mut oldest = None;
@@ -232,8 +247,8 @@ async fn take<S: Sink>(lines: &mut Lines, place: &mut Place, feed: &mut Feed<S>)
         };
         entries += 1;
         oldest = oldest.or(entry.realtime());
-        place.passed(&entry);
-        match entry.said() {
+        reading.place.passed(&entry);
+        match entry.said(reading.writer) {
             Said::Message { text, .. } if text.len() > feed.line_bytes => feed.counts.too_long += 1,
             Said::Message { process, pid, text } => {
                 feed.line(&Line { process: Some(process), pid, text, read_at });

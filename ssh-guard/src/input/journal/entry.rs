@@ -6,23 +6,64 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 
-/// The programs of OpenSSH whose word counts; `sshd-session` since 9.8, `sshd-auth` since 10.0.
-const PROGRAMS: [&[u8]; 3] = [b"sshd", b"sshd-session", b"sshd-auth"];
+/// The programs whose word counts if root runs them. `sshd-session` is OpenSSH's since 9.8, `sshd-auth` since 10.0. The
+/// others are root too while they have not let anybody in; what they write as another user later says nothing more.
+const PROGRAMS: [&[u8]; 7] =
+    [b"sshd", b"sshd-session", b"sshd-auth", b"dropbear", b"proftpd", b"vsftpd", b"pure-ftpd"];
+
+/// The programs whose word counts as whatever user they run, with the units that they run in: `SFTPGo` has a user of its
+/// own, and `ProFTPD` writes of a login by SSH as the user who logged in. Nobody else gets into the group of such a unit, as
+/// neither server gives its users a shell. Dropbear does, and built without PAM leaves it in its own group.
+const IN_UNITS: [(&[u8], &[u8]); 2] = [(b"sftpgo.service", b"sftpgo"), (b"proftpd.service", b"proftpd")];
 
 /// What is asked of `journalctl` beside what it always prints.
-pub(super) const FIELDS: &str = "MESSAGE,SYSLOG_IDENTIFIER,SYSLOG_PID,_COMM,_PID,_TRANSPORT,_UID";
+pub(super) const FIELDS: &str =
+    "MESSAGE,SYSLOG_IDENTIFIER,SYSLOG_PID,_COMM,_PID,_SYSTEMD_UNIT,_TRANSPORT,_UID";
 
-/// Entries of a program named so, that root runs.
-pub(super) const BY_PROGRAM: [&str; 4] = ["_UID=0", "_COMM=sshd", "_COMM=sshd-session", "_COMM=sshd-auth"];
+/// Whose entries count beside those of the known servers, or instead of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Writer {
+    /// The name of the program; may be empty if there is a unit.
+    pub program: String,
+    /// The unit that it runs in, as any user; if it is empty, the program counts if root runs it.
+    pub unit: String,
+}
 
-/// Entries of root that say to be by one of them; most are the same ones.
-pub(super) const BY_IDENTIFIER: [&str; 5] = [
-    "_UID=0",
-    "_TRANSPORT=syslog",
-    "SYSLOG_IDENTIFIER=sshd",
-    "SYSLOG_IDENTIFIER=sshd-session",
-    "SYSLOG_IDENTIFIER=sshd-auth",
-];
+impl Writer {
+    /// The name as the kernel keeps it (`TASK_COMM_LEN`, include/linux/sched.h).
+    fn comm(&self) -> &[u8] {
+        let name = self.program.as_bytes();
+        &name[..name.len().min(15)]
+    }
+}
+
+/// What `journalctl` is asked for: more than what counts, as it cannot be told everything.
+pub(super) fn matches(writer: Option<&Writer>) -> Vec<String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let of_root = |programs: &[String]| {
+        let by_program = programs.iter().map(|program| format!("_COMM={program}"));
+        // journald may have found no name (see `Entry::process`).
+        let by_identifier = programs.iter().map(|program| format!("SYSLOG_IDENTIFIER={program}"));
+        let root = || std::iter::once("_UID=0".to_owned());
+        let syslog = ["+", "_UID=0", "_TRANSPORT=syslog"].map(str::to_owned);
+        root().chain(by_program).chain(syslog).chain(by_identifier).collect::<Vec<_>>()
+    };
+    match writer {
+        None => {
+            let mut matches = of_root(&PROGRAMS.map(text));
+            matches.push("+".to_owned());
+            matches.extend(IN_UNITS.iter().map(|(unit, _)| format!("_SYSTEMD_UNIT={}", text(unit))));
+            matches.extend(IN_UNITS.iter().map(|(_, program)| format!("_COMM={}", text(program))));
+            matches
+        }
+        Some(writer) if writer.unit.is_empty() => {
+            let mut matches = of_root(std::slice::from_ref(&writer.program));
+            matches[1] = format!("_COMM={}", text(writer.comm()));
+            matches
+        }
+        Some(writer) => vec![format!("_SYSTEMD_UNIT={}", writer.unit)],
+    }
+}
 
 /// The fields that matter (`systemd.journal-fields(7)`). Those with an underscore are written by journald itself;
 /// a client that sends them is not heard.
@@ -42,6 +83,8 @@ pub(super) struct Entry<'a> {
     program: Value<'a>,
     #[serde(borrow, rename = "_PID", default)]
     pid: Value<'a>,
+    #[serde(borrow, rename = "_SYSTEMD_UNIT", default)]
+    unit: Value<'a>,
     #[serde(borrow, rename = "_TRANSPORT", default)]
     transport: Value<'a>,
     #[serde(borrow, rename = "_UID", default)]
@@ -65,7 +108,7 @@ enum Value<'a> {
 pub(super) enum Said<'a> {
     /// A message of a program that is vouched for.
     Message { process: &'a [u8], pid: Option<u32>, text: &'a [u8] },
-    /// Nothing but the writer's own word says that it comes from sshd.
+    /// Nothing but the writer's own word says that it comes from a server that is read.
     NotVouched,
     /// The message is too long for `journalctl` to print it.
     TooLong,
@@ -84,9 +127,13 @@ impl<'a> Entry<'a> {
         self.realtime.number()
     }
 
-    /// What the entry says, if it is known who says it.
-    pub(super) fn said(&self) -> Said<'_> {
-        let Some(process) = self.process() else { return Said::NotVouched };
+    /// What the entry says, if it is known that `writer` says it, or where none is given, a known server.
+    pub(super) fn said<'e>(&'e self, writer: Option<&'e Writer>) -> Said<'e> {
+        let process = match writer {
+            None => self.known(),
+            Some(writer) => self.is_by(writer),
+        };
+        let Some(process) = process else { return Said::NotVouched };
         match &self.message {
             Value::Bytes(text) => {
                 let pid = self.pid.number().and_then(|pid| pid.try_into().ok());
@@ -97,27 +144,54 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// The program that wrote the entry.
+    /// The known server's program that wrote the entry.
+    fn known(&self) -> Option<&[u8]> {
+        let of_root = || {
+            let name = self.of_root()?;
+            PROGRAMS.into_iter().find(|program| *program == name)
+        };
+        let in_unit = || {
+            let (unit, program) = (self.unit.bytes()?, self.program.bytes()?);
+            IN_UNITS.contains(&(unit, program)).then_some(program)
+        };
+        of_root().or_else(in_unit)
+    }
+
+    /// The name of `writer`'s program, if it wrote the entry.
+    fn is_by<'e>(&'e self, writer: &'e Writer) -> Option<&'e [u8]> {
+        let program = writer.program.as_bytes();
+        if writer.unit.is_empty() {
+            let name = self.of_root()?;
+            return (name == writer.comm() || name == program).then_some(program);
+        }
+        (self.unit.bytes()? == writer.unit.as_bytes()).then_some(())?;
+        let name = self.program.bytes().unwrap_or_default();
+        match program {
+            b"" => Some(name),
+            _ => (name == writer.comm()).then_some(program),
+        }
+    }
+
+    /// The program that wrote the entry, if root ran it.
     ///
     /// journald knows the user for certain (the kernel tells it with the message), but looks the program's name up
     /// under the process id, and finds nothing when the process has ended meanwhile: one in thirty sessions that
     /// come and go on an idle machine (systemd 252), more while it has a backlog. Then what the message
     /// calls itself is believed if it is root's, came through syslog(3), and carries the true process id in this
     /// journal's numbering, as sshd's does.
-    fn process(&self) -> Option<&[u8]> {
+    fn of_root(&self) -> Option<&[u8]> {
         if self.uid.bytes() != Some(b"0") {
             return None;
         }
-        let name = match &self.program {
-            Value::Bytes(program) => program,
-            Value::TooLong | Value::Several => return None,
+        match &self.program {
+            Value::Bytes(program) => Some(program),
+            Value::TooLong | Value::Several => None,
             Value::Missing => {
                 let own_pid = self.syslog_pid.bytes().filter(|pid| self.pid.bytes() == Some(pid));
                 own_pid.filter(|_| self.transport.bytes() == Some(b"syslog"))?;
-                self.identifier.bytes()?
+                self.identifier.bytes()
             }
-        };
-        PROGRAMS.into_iter().find(|program| *program == name)
+        }
     }
 }
 

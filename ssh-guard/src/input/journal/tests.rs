@@ -41,7 +41,7 @@ fn with_journalctl<F: Future<Output = ()>>(
         let (sender, lines) = mpsc::channel(4);
         let stats = Arc::new(Stats::default());
         let stop = CancellationToken::new();
-        let origin = Origin::Journal(Journal { command, directory: None });
+        let origin = Origin::Journal(Journal { command, ..Journal::default() });
         let spec = Spec { name: "journal".into(), origin, line_bytes: 100 };
         let task = tokio::spawn(follow(spec, Channel(sender, Vec::new()), stats.clone(), stop.clone()));
         tokio::time::timeout(Duration::from_secs(30), test(lines, stats)).await.expect("in time");
