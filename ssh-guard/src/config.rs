@@ -44,6 +44,8 @@ pub struct Config {
     pub allow: Allow,
     pub block: Block,
     pub input: Vec<Input>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pattern: Vec<Pattern>,
     pub limits: Limits,
     pub observe: Observe,
     pub control: Control,
@@ -103,6 +105,46 @@ pub struct Input {
     pub path: String,
     pub parser: String,
     pub bare: bool,
+}
+
+/// A table `[[pattern]]`: how the messages of a server are read that is not known here. What is empty is not said.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
+pub struct Pattern {
+    pub name: String,
+    pub process: String,
+    pub unit: String,
+    pub kind: String,
+    pub failure: Vec<String>,
+    pub success: Vec<String>,
+    pub json: Json,
+    pub samples: Vec<Sample>,
+}
+
+/// The table `json` of a pattern: the fields of the objects that the server writes.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
+pub struct Json {
+    pub event: String,
+    pub failure: Vec<String>,
+    pub success: Vec<String>,
+    pub source: String,
+    pub user: String,
+    pub port: String,
+}
+
+/// One of the `samples` of a pattern: a line, and what it means.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
+pub struct Sample {
+    pub line: String,
+    pub event: String,
+    pub source: String,
+    pub user: String,
+    pub port: i64,
 }
 
 /// The table `[limits]`: how much is kept.
@@ -180,6 +222,7 @@ impl Default for Config {
             allow: Allow::default(),
             block: Block::default(),
             input: vec![Input::default()],
+            pattern: Vec::new(),
             limits: Limits::default(),
             observe: Observe::default(),
             control: Control::default(),
@@ -221,6 +264,21 @@ impl Default for Input {
             path: String::new(),
             parser: "auto".to_owned(),
             bare: false,
+        }
+    }
+}
+
+impl Default for Pattern {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            process: String::new(),
+            unit: String::new(),
+            kind: "password".to_owned(),
+            failure: Vec::new(),
+            success: Vec::new(),
+            json: Json::default(),
+            samples: Vec::new(),
         }
     }
 }

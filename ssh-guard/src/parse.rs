@@ -114,6 +114,8 @@ impl Parser {
             Self::Sftpgo if text.starts_with(b"{") => Some(whole(b"sftpgo")),
             Self::Pattern(pattern) if pattern.is_json() && text.starts_with(b"{") => Some(whole(b"")),
             Self::Pattern(_) if bare => (!text.is_empty()).then(|| whole(b"")),
+            // Lines with headers are many processes'.
+            Self::Pattern(pattern) if pattern.process().is_empty() => None,
             Self::Vsftpd => vsftpd::own_log(text).or_else(|| header::split(line)),
             Self::Proftpd if bare => proftpd::system_log(text),
             Self::Auto | Self::Openssh if bare => header::bare(line),

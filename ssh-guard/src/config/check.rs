@@ -17,6 +17,7 @@ use super::{Config, Control, Guard, Limits, Policy, Weights, duration};
 mod allow;
 mod block;
 mod input;
+mod pattern;
 
 /// Understands the values of `config`, which came from `document`, and reads the lists that it names.
 ///
@@ -28,7 +29,8 @@ pub fn settings(config: &Config, document: &Document<'_>) -> Result<Settings, Co
     let policy = check.policy(&config.policy);
     let allow = check.allow(&config.allow);
     let block = check.block(&config.block);
-    let inputs = check.inputs(&config.input);
+    let patterns = check.patterns(&config.pattern);
+    let inputs = check.inputs(config, patterns.as_deref().unwrap_or_default());
     let limits = check.limits(&config.limits);
     let listen = check.allowed(&Place::of("observe.listen"), config.observe.listen.parse().ok());
     let blind_after = check.blind_after(&config.observe.blind_after);
@@ -41,6 +43,7 @@ pub fn settings(config: &Config, document: &Document<'_>) -> Result<Settings, Co
             allow: allow?,
             block: block?,
             inputs: inputs?,
+            patterns: patterns?,
             limits,
             listen: listen?,
             blind_after: blind_after?,

@@ -94,7 +94,7 @@ impl<'t> Document<'t> {
                 let table = place.map_or_else(String::new, Place::to_string);
                 let hint = key::suggest(&table, name.get_ref());
                 found.push((at, self.problem_at(at, &format!("unknown key '{path}'"), hint)));
-            } else if path == key::REPEATED {
+            } else if key::REPEATED.contains(&path.as_str()) {
                 self.check_repeated(value, &here, at, found);
             } else if let DeValue::Table(inner) = value.get_ref() {
                 self.check_table(inner, Some(&here), found);

@@ -29,7 +29,7 @@ pub enum Shape {
 }
 
 /// Every key there is.
-pub const KEYS: [Key; 44] = [
+pub const KEYS: [Key; 61] = [
     key("guard.interfaces", Shape::Texts, r#"["auto"], or the different names of interfaces"#),
     key("guard.ports", Shape::Wholes, "1 to 16 different ports from 1 to 65535"),
     key("guard.mode", Shape::Text, r#""auto", "native", "generic" or "tc""#),
@@ -60,8 +60,37 @@ pub const KEYS: [Key; 44] = [
     key("input.kind", Shape::Text, r#""auto", "journal" or "file""#),
     key("input.name", Shape::Text, "empty, or 1 to 32 letters, digits, '.', '_' or '-'"),
     key("input.path", Shape::Text, "the absolute path of a file"),
-    key("input.parser", Shape::Text, r#""auto" or "openssh""#),
+    key(
+        "input.parser",
+        Shape::Text,
+        r#""auto", "openssh", "dropbear", "proftpd", "sftpgo", "vsftpd", "pure-ftpd" or the name of a pattern"#,
+    ),
     key("input.bare", Shape::Switch, "true or false"),
+    key("pattern.name", Shape::Text, "1 to 32 letters, digits, '.', '_' or '-', and no parser's name"),
+    key("pattern.process", Shape::Text, "empty, or the name of a process"),
+    key("pattern.unit", Shape::Text, r#"empty, or the name of a unit, as in "acme.service""#),
+    key(
+        "pattern.kind",
+        Shape::Text,
+        r#""password", "keyboard-interactive", "invalid-user", "publickey", "hostbased", "gssapi", "pam", "not-allowed" or "other""#,
+    ),
+    key("pattern.failure", Shape::Texts, EXPRESSIONS),
+    key("pattern.success", Shape::Texts, EXPRESSIONS),
+    key("pattern.json.event", Shape::Text, PATH),
+    key("pattern.json.failure", Shape::Texts, "up to 16 values of 'pattern.json.event'"),
+    key("pattern.json.success", Shape::Texts, "up to 16 values of 'pattern.json.event'"),
+    key("pattern.json.source", Shape::Text, PATH),
+    key("pattern.json.user", Shape::Text, PATH),
+    key("pattern.json.port", Shape::Text, PATH),
+    key(
+        "pattern.samples.line",
+        Shape::Text,
+        "a message of the server, with the header of its log or without",
+    ),
+    key("pattern.samples.event", Shape::Text, r#""failure", "success" or "nothing""#),
+    key("pattern.samples.source", Shape::Text, "an address"),
+    key("pattern.samples.user", Shape::Text, "the name of an account"),
+    key("pattern.samples.port", Shape::Whole, "a whole number from 1 to 65535, or 0 for none"),
     key("limits.blocklist", Shape::Whole, "a whole number from 1024 to 4194304"),
     key("limits.networks", Shape::Whole, "a whole number from 1024 to 1048576"),
     key("limits.sources", Shape::Whole, "a whole number from 1024 to 4194304"),
@@ -76,8 +105,8 @@ pub const KEYS: [Key; 44] = [
     key("control.group", Shape::Text, "the name of a group"),
 ];
 
-/// The table that may be there several times.
-pub const REPEATED: &str = "input";
+/// The tables that may be there several times.
+pub const REPEATED: [&str; 3] = ["input", "pattern", "pattern.samples"];
 
 /// The key at `path`.
 #[must_use]
@@ -129,12 +158,14 @@ const fn key(path: &'static str, shape: Shape, allowed: &'static str) -> Key {
 }
 
 const TIME: &str = r#"a time from 1s to 3650d, as in "90s", "10m" or "1h30m""#;
+const EXPRESSIONS: &str = "up to 16 regular expressions with a group 'source'";
+const PATH: &str = r#"empty, or names of fields with dots between, as in "client.ip""#;
 const WEIGHT: &str = "a number from 0 to 1000";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Pattern, Sample};
 
     fn paths(value: &toml::Value, prefix: &str, found: &mut Vec<String>) {
         match value {
@@ -142,7 +173,7 @@ mod tests {
                 let dot = if prefix.is_empty() { "" } else { "." };
                 table.iter().for_each(|(key, value)| paths(value, &format!("{prefix}{dot}{key}"), found));
             }
-            toml::Value::Array(tables) if prefix == REPEATED => paths(&tables[0], prefix, found),
+            toml::Value::Array(tables) if REPEATED.contains(&prefix) => paths(&tables[0], prefix, found),
             _ => found.push(prefix.to_owned()),
         }
     }
@@ -150,7 +181,9 @@ mod tests {
     #[test]
     fn the_keys_are_those_of_the_configuration() {
         let mut of_config = Vec::new();
-        paths(&toml::Value::try_from(Config::default()).unwrap(), "", &mut of_config);
+        let pattern = Pattern { samples: vec![Sample::default()], ..Pattern::default() };
+        let config = Config { pattern: vec![pattern], ..Config::default() };
+        paths(&toml::Value::try_from(config).unwrap(), "", &mut of_config);
         let mut of_table: Vec<_> = KEYS.iter().map(|key| key.path.to_owned()).collect();
         of_config.sort();
         of_table.sort();
@@ -177,13 +210,14 @@ mod tests {
         );
         assert_eq!(
             suggest("", "zzz"),
-            "the tables are guard, policy, allow, block, input, limits, observe, control"
+            "the tables are guard, policy, allow, block, input, pattern, limits, observe, control"
         );
     }
 
     #[test]
     fn a_table_is_told_from_a_key() {
-        assert!(is_table("policy") && is_table("policy.weights") && is_table(REPEATED));
+        assert!(is_table("policy") && is_table("policy.weights"));
+        assert!(REPEATED.iter().all(|table| is_table(table)));
         assert!(!is_table("policy.window") && !is_table("pol") && !is_table(""));
     }
 }

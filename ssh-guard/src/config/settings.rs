@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -14,6 +15,7 @@ pub use super::interface::Interfaces;
 pub use super::port::Ports;
 use crate::lists::parse::Listed;
 use crate::parse::Parser;
+use crate::parse::pattern::Pattern;
 use crate::policy::Rules;
 
 /// A whole configuration.
@@ -30,6 +32,8 @@ pub struct Settings {
     pub block: BlockSettings,
     /// Where log lines come from: at least one input, no two of one name.
     pub inputs: Vec<InputSettings>,
+    /// The servers that the configuration describes, no two of one name; each has proven itself on its samples.
+    pub patterns: Vec<Arc<Pattern>>,
     /// How much is kept.
     pub limits: LimitSettings,
     /// The address that metrics are served on.

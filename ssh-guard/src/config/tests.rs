@@ -4,6 +4,7 @@ use super::settings::{InputKind, Interfaces, Mode};
 use super::*;
 use crate::fault::{Exit, Fault};
 
+mod pattern;
 mod random;
 mod sample;
 mod values;
@@ -118,7 +119,13 @@ fn what_is_not_toml_is_refused_with_its_line() {
 fn the_serde_types_know_no_other_keys_either() {
     let tables = ["guard", "policy", "policy.weights", "allow", "block", "limits", "observe", "control"]
         .map(|t| format!("[{t}]"));
-    for table in tables.into_iter().chain(["[[input]]".to_owned(), String::new()]) {
+    let repeated =
+        ["[[input]]", "[[pattern]]", "[pattern.json]", "[[pattern.samples]]", ""].map(str::to_owned);
+    for table in tables.into_iter().chain(repeated) {
+        let table = match table.as_str() {
+            "[pattern.json]" | "[[pattern.samples]]" => format!("[[pattern]]\n{table}"),
+            _ => table,
+        };
         let error = toml::from_str::<Config>(&format!("{table}\nzzz = 1\n")).unwrap_err();
         assert!(error.message().starts_with("unknown field `zzz`"), "{table}: {error}");
     }

@@ -190,6 +190,16 @@ impl Pattern {
         own.is_empty() || process.is_empty() || process == own
     }
 
+    /// How many alternatives there are for each outcome.
+    #[must_use]
+    pub fn alternatives(&self) -> [(Outcome, usize); 2] {
+        let (failure, success) = match &self.description.shape {
+            Shape::Text { failure, success } => (failure, success),
+            Shape::Json(Fields { failure, success, .. }) => (failure, success),
+        };
+        [(Outcome::Failure, failure.len()), (Outcome::Success, success.len())]
+    }
+
     /// Reads one message; nothing if another process wrote it, or if it says nothing about a login.
     #[must_use]
     pub fn event(&self, record: &Record<'_>) -> Option<AuthEvent> {

@@ -1,16 +1,24 @@
 //! What the tables `[[input]]` mean.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::Check;
-use crate::config::Input;
 use crate::config::place::Place;
 use crate::config::quote::shown;
 use crate::config::settings::{InputKind, InputSettings};
+use crate::config::{Config, Input};
 use crate::parse::Parser;
+use crate::parse::pattern::Pattern;
 
 impl Check<'_, '_> {
-    pub(super) fn inputs(&mut self, inputs: &[Input]) -> Option<Vec<InputSettings>> {
+    /// `patterns`: those of the configuration that are right.
+    pub(super) fn inputs(
+        &mut self,
+        config: &Config,
+        patterns: &[Arc<Pattern>],
+    ) -> Option<Vec<InputSettings>> {
+        let inputs = &config.input;
         let at = Place::of("input");
         let before = self.problems.len();
         if inputs.is_empty() {
@@ -27,16 +35,19 @@ impl Check<'_, '_> {
         }
         let mut understood: Vec<InputSettings> = Vec::new();
         for (index, input) in inputs.iter().enumerate() {
-            let Some(input) = self.input(&at.element(index), input) else { continue };
+            let parser = self.parser(&at.element(index), input, config, patterns);
+            let Some(input) = self.input(&at.element(index), input, parser) else { continue };
             self.compare(&at.element(index), &input, &understood);
             understood.push(input);
         }
         (self.problems.len() == before).then_some(understood)
     }
 
-    fn input(&mut self, at: &Place, input: &Input) -> Option<InputSettings> {
+    fn input(&mut self, at: &Place, input: &Input, parser: Option<Parser>) -> Option<InputSettings> {
         let kind = self.input_kind(at, input);
-        let parser = self.allowed(&at.key("parser"), parser(&input.parser));
+        if let (Some(parser), Some(kind)) = (&parser, &kind) {
+            self.fits(at, parser, kind)?;
+        }
         let name = match (input.name.as_str(), &kind) {
             ("", Some(kind)) => {
                 let name = default_name(kind);
@@ -51,6 +62,63 @@ impl Check<'_, '_> {
             (name, _) => self.allowed(&at.key("name"), is_name(name).then(|| name.to_owned())),
         };
         Some(InputSettings { name: name?, kind: kind?, parser: parser? })
+    }
+
+    fn parser(
+        &mut self,
+        at: &Place,
+        input: &Input,
+        config: &Config,
+        patterns: &[Arc<Pattern>],
+    ) -> Option<Parser> {
+        let word = input.parser.as_str();
+        if let Some(known) = Parser::KNOWN.into_iter().find(|parser| parser.as_str() == word) {
+            return Some(known);
+        }
+        if let Some(pattern) = patterns.iter().find(|pattern| pattern.name() == word) {
+            return Some(Parser::Pattern(Arc::clone(pattern)));
+        }
+        // What is wrong with a pattern is told where it stands.
+        let is_wrong = config.pattern.iter().any(|pattern| pattern.name == word);
+        if is_wrong { None } else { self.allowed(&at.key("parser"), None) }
+    }
+
+    /// Notes what a parser cannot read, or would read of anybody.
+    fn fits(&mut self, at: &Place, parser: &Parser, kind: &InputKind) -> Option<()> {
+        let name = parser.as_str();
+        let (key, what, hint) = match (kind, parser) {
+            (InputKind::File { bare: true, .. }, parser) if !parser.may_be_bare() => {
+                ("bare", format!("what '{name}' writes is read without it"), "take it out".to_owned())
+            }
+            (InputKind::Auto, Parser::Pattern(_)) => (
+                "parser",
+                format!(
+                    "an input of the kind 'auto' finds servers known here only, and '{name}' is a pattern"
+                ),
+                "write kind = \"journal\", or kind = \"file\" and a path".to_owned(),
+            ),
+            (InputKind::Journal { .. }, Parser::Pattern(pattern))
+                if pattern.process().is_empty() && pattern.unit().is_empty() =>
+            {
+                (
+                    "parser",
+                    format!("the pattern '{name}' does not say whose entries of the journal it reads"),
+                    "give it a 'unit', or a 'process' that root runs".to_owned(),
+                )
+            }
+            (InputKind::File { bare: false, .. }, Parser::Pattern(pattern))
+                if pattern.process().is_empty() && !pattern.is_json() =>
+            {
+                (
+                    "parser",
+                    format!("the pattern '{name}' does not say whose lines it reads, so that any would do"),
+                    "give it a 'process', or write bare = true if no line has a header".to_owned(),
+                )
+            }
+            _ => return Some(()),
+        };
+        self.note(&at.key(key), &what, Some(hint));
+        None
     }
 
     fn input_kind(&mut self, at: &Place, input: &Input) -> Option<InputKind> {
@@ -86,7 +154,10 @@ impl Check<'_, '_> {
     /// Notes what two inputs may not have in common: their name, and anything that both would read, as each failure
     /// would count twice.
     fn compare(&mut self, at: &Place, input: &InputSettings, earlier: &[InputSettings]) {
-        if let Some(other) = earlier.iter().find(|other| overlap(&other.kind, &input.kind)) {
+        if let Some(other) = earlier
+            .iter()
+            .find(|other| overlap(&other.kind, &input.kind) && share_lines(&other.parser, &input.parser))
+        {
             let what = format!("this may read what the input '{}' reads, and count it twice", other.name);
             self.note(at, &what, Some("take one of the two out".to_owned()));
         } else if earlier.iter().any(|other| other.name == input.name) {
@@ -96,11 +167,18 @@ impl Check<'_, '_> {
     }
 }
 
-fn parser(word: &str) -> Option<Parser> {
-    match word {
-        "auto" => Some(Parser::Auto),
-        "openssh" => Some(Parser::Openssh),
-        _ => None,
+/// Whether two parsers may read the same line.
+fn share_lines(one: &Parser, other: &Parser) -> bool {
+    match (one, other) {
+        (Parser::Pattern(one), Parser::Pattern(other)) => one == other,
+        // The known ones go by the names of their processes.
+        (Parser::Pattern(pattern), known) | (known, Parser::Pattern(pattern)) => {
+            let process = pattern.process();
+            let is_known = |parser: &Parser| *parser != Parser::Auto && parser.as_str() == process;
+            *known == Parser::Auto && Parser::KNOWN.iter().any(is_known) || is_known(known)
+        }
+        (Parser::Auto, _) | (_, Parser::Auto) => true,
+        (one, other) => one == other,
     }
 }
 
@@ -127,7 +205,7 @@ fn default_name(kind: &InputKind) -> String {
     }
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=32).contains(&name.len()) && name.bytes().all(fits)
 }

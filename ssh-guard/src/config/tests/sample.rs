@@ -14,8 +14,15 @@ fn switched_on() -> String {
 fn the_sample_holds_every_key_at_its_default() {
     assert_eq!(Config::parse("sample", SAMPLE).unwrap().0, Config::default());
     let text = switched_on();
-    assert_eq!(Config::parse("sample", &text).unwrap().0, Config::default());
-    let told: toml::Table = text.parse().unwrap();
+    let (mut config, settings) = Config::parse("sample", &text).unwrap();
+    // There is no pattern by default, and an example tells more than an empty one.
+    let names: Vec<_> = settings.patterns.iter().map(|pattern| pattern.name()).collect();
+    assert_eq!(names, ["acme", "acme-json"]);
+    assert_eq!(config.pattern[0].kind, Pattern::default().kind);
+    config.pattern.clear();
+    assert_eq!(config, Config::default());
+    let mut told: toml::Table = text.parse().unwrap();
+    told.remove("pattern");
     assert_eq!(told, toml::Table::try_from(Config::default()).unwrap(), "a key is missing, or is not one");
 }
 
@@ -28,8 +35,12 @@ fn the_sample_explains_every_key() {
         let at = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(" = "));
         let count = lines.iter().filter(|line| at(line)).count();
         assert!(count >= 1, "'{}' is missing", key.path);
+        let explained = lines.windows(2).any(|pair| at(&pair[1]) && pair[0].starts_with("# "));
+        let one_after_another = |pair: &[&str]| pair[0].contains(" = ") && key.path.starts_with("pattern.");
+        assert!(explained || key.path.starts_with("pattern.json."), "'{}' has no explanation", key.path);
         for pair in lines.windows(2).filter(|pair| at(&pair[1])) {
-            assert!(pair[0].starts_with("# "), "'{}' has no explanation", key.path);
+            let explained = pair[0].starts_with("# ") || one_after_another(pair);
+            assert!(explained, "'{}' has no explanation", key.path);
         }
     }
 }

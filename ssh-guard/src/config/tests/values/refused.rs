@@ -130,7 +130,7 @@ fn inputs_that_cannot_work_are_refused() {
         ),
         (
             "[[input]]\nparser = \"telnetd\"\n",
-            "2: 'input.parser' is \"telnetd\" and must be \"auto\" or \"openssh\"",
+            "2: 'input.parser' is \"telnetd\" and must be \"auto\", \"openssh\", \"dropbear\", \"proftpd\", \"sftpgo\", \"vsftpd\", \"pure-ftpd\" or the name of a pattern",
         ),
         (
             "[[input]]\nname = \"a b\"\n",
