@@ -25,7 +25,8 @@ pub(super) fn module(message: &[u8]) -> Option<Reading<'_>> {
 }
 
 /// Reads `logname=… uid=… euid=… tty=… ruser=… rhost=HOST [ user=USER]` (Linux-PAM, pam_unix_auth.c and others). The
-/// user's name stands last; pam_unix leaves it out for an account that does not exist.
+/// user's name stands last; pam_unix leaves it out for an account that does not exist, and the server's word for it is
+/// taken then.
 ///
 /// Where the client chose what stands behind `ruser=`, the host is known only if there is but one place for it.
 pub(super) fn fields(text: &[u8], ruser: Ruser) -> Option<(Origin, Option<&[u8]>)> {
@@ -34,23 +35,24 @@ pub(super) fn fields(text: &[u8], ruser: Ruser) -> Option<(Origin, Option<&[u8]>
         (_, rest) = first_word(rest.strip_prefix(key)?)?;
     }
     let rest = rest.strip_prefix(b"ruser=")?;
-    let rest = match ruser {
-        Ruser::Empty => first_word(rest)?.1.strip_prefix(b"rhost=")?,
+    let (ruser, rest) = match ruser {
+        Ruser::Empty => (&b""[..], first_word(rest)?.1.strip_prefix(b"rhost=")?),
         Ruser::ChosenByClient => {
             let mut places = (0..rest.len()).filter(|at| rest[*at..].starts_with(RHOST));
             let place = places.next()?;
             if places.next().is_some() {
                 return Some((Origin::UNKNOWN, None));
             }
-            &rest[place + RHOST.len()..]
+            (&rest[..place], &rest[place + RHOST.len()..])
         }
     };
     let (host, rest) = first_word(rest).unwrap_or((rest, b""));
     let rest = rest.strip_prefix(b" ").unwrap_or(rest);
-    match rest {
-        b"" => Some((Origin::word(host), None)),
-        _ => Some((Origin::word(host), Some(rest.strip_prefix(b"user=")?))),
-    }
+    let user = match rest {
+        b"" => Some(ruser).filter(|ruser| !ruser.is_empty()),
+        _ => Some(rest.strip_prefix(b"user=")?),
+    };
+    Some((Origin::word(host), user))
 }
 
 fn after_word(text: &[u8]) -> Option<&[u8]> {
@@ -76,6 +78,12 @@ mod tests {
         let reading = read("alice").unwrap();
         assert_eq!(reading.origin.address, Some("203.0.113.7".parse().unwrap()));
         assert_eq!((reading.kind, reading.user), (Kind::Pam, Some(&b"alice"[..])));
+    }
+
+    #[test]
+    fn an_account_that_does_not_exist_is_named_by_the_server() {
+        let text = b"pam_unix(vsftpd:auth): authentication failure; logname= uid=0 euid=0 tty=ftp ruser=ghost rhost=203.0.113.7 ";
+        assert_eq!(module(text).unwrap().user, Some(&b"ghost"[..]));
     }
 
     #[test]

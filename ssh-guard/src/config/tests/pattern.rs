@@ -247,3 +247,31 @@ fn two_inputs_may_read_one_journal_if_they_read_different_servers() {
         );
     }
 }
+
+#[test]
+fn what_the_guide_to_patterns_shows_is_right() {
+    let guide = include_str!("../../../../docs/patterns.md");
+    let blocks: Vec<String> = guide
+        .split("\n\n    [[pattern]]\n")
+        .skip(1)
+        .map(|rest| {
+            let lines = rest.lines().take_while(|line| line.starts_with("    "));
+            lines.fold("[[pattern]]".to_owned(), |block, line| block + "\n" + line)
+        })
+        .collect();
+    assert_eq!(blocks.len(), 2);
+    for block in &blocks {
+        assert_eq!(understood(block).patterns.len(), 1);
+    }
+    let inputs = guide.split("## 3. Read them").nth(1).unwrap().split("\n\n").nth(1).unwrap();
+    assert_eq!(understood(&format!("{inputs}\n{}", blocks[0])).inputs[0].name, "acme.log");
+    let beside = guide.split("## Beside other servers").nth(1).unwrap().split_once("\n\n    ").unwrap().1;
+    assert_eq!(understood(&format!("{beside}\n{}", blocks[0])).inputs.len(), 2);
+    // The expression that the guide warns of is refused for the reason that it gives.
+    let warned = r"^login of (?<user>.*?) from (?<source>\S+) failed.*$";
+    assert!(guide.contains(warned));
+    let sample = "{ line = 'login of bob from 203.0.113.7 failed: wrong password', event = 'failure', source = '203.0.113.7' }";
+    let text =
+        format!("[[pattern]]\nname = 'x'\nprocess = 'x'\nfailure = ['{warned}']\nsamples = [{sample}]\n");
+    assert!(first(&text).0.starts_with("1: 'pattern': a client could have 192.0.2.66 banned"));
+}
