@@ -99,7 +99,7 @@ const ENTRIES: &[Entry] = &[
     Entry { opening: b"Login attempt for nonexistent user", read: nonexistent },
     // Login attempt with wrong user alice                                              (2020.79 to 2025.87)
     // Login attempt with wrong user alice from 203.0.113.7:50527
-    Entry { opening: b"Login attempt with wrong user ", read: wrong_user },
+    Entry { opening: b"Login attempt with wrong user ", read: |rest| Some(wrong_user(rest)) },
     // User 'bob' has invalid shell, rejected
     // User 'bob' has blank password, rejected
     Entry { opening: b"User '", read: rejected },
@@ -155,10 +155,10 @@ fn nonexistent(rest: &[u8]) -> Option<Reading<'_>> {
     }
 }
 
-fn wrong_user(rest: &[u8]) -> Option<Reading<'_>> {
+fn wrong_user(rest: &[u8]) -> Reading<'_> {
     match from_at_end(rest) {
-        Some((user, origin)) => Some(not_allowed().from(origin).user(user)),
-        None => Some(not_allowed().user(rest)),
+        Some((user, origin)) => not_allowed().from(origin).user(user),
+        None => not_allowed().user(rest),
     }
 }
 

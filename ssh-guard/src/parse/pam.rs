@@ -24,8 +24,8 @@ pub(super) fn module(message: &[u8]) -> Option<Reading<'_>> {
     Some(Reading { origin, user, ..Reading::new(Outcome::Failure, Kind::Pam) })
 }
 
-/// Reads `logname=… uid=… euid=… tty=… ruser=… rhost=HOST [ user=USER]` (Linux-PAM, pam_unix_auth.c and others). The
-/// user's name stands last; pam_unix leaves it out for an account that does not exist, and the server's word for it is
+/// Reads `logname=… uid=… euid=… tty=… ruser=… rhost=HOST [ user=USER]` (Linux-PAM, `pam_unix_auth.c` and others). The
+/// user's name stands last; `pam_unix` leaves it out for an account that does not exist, and the server's word for it is
 /// taken then.
 ///
 /// Where the client chose what stands behind `ruser=`, the host is known only if there is but one place for it.

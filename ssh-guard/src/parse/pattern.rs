@@ -194,8 +194,9 @@ impl Pattern {
     #[must_use]
     pub fn alternatives(&self) -> [(Outcome, usize); 2] {
         let (failure, success) = match &self.description.shape {
-            Shape::Text { failure, success } => (failure, success),
-            Shape::Json(Fields { failure, success, .. }) => (failure, success),
+            Shape::Text { failure, success } | Shape::Json(Fields { failure, success, .. }) => {
+                (failure, success)
+            }
         };
         [(Outcome::Failure, failure.len()), (Outcome::Success, success.len())]
     }
@@ -219,7 +220,7 @@ impl Pattern {
                 let part = |range: Option<Range<usize>>| range.map(|range| &message[range]);
                 let text =
                     Text { source: &message[found.source], user: part(found.user), port: part(found.port) };
-                Some(self.understood(found.outcome, found.by, text, count))
+                Some(self.understood((found.outcome, found.by), &text, count))
             }
             How::Json(reader) => {
                 let found = reader.read(message)?;
@@ -228,7 +229,7 @@ impl Pattern {
                     user: found.user.as_ref().map(String::as_bytes),
                     port: found.port.as_ref().map(String::as_bytes),
                 };
-                Some(self.understood(found.outcome, found.by, text, count))
+                Some(self.understood((found.outcome, found.by), &text, count))
             }
         }
     }
@@ -253,7 +254,7 @@ impl Pattern {
         look(Outcome::Failure, failure).or_else(|| look(Outcome::Success, success))
     }
 
-    fn understood(&self, outcome: Outcome, by: usize, text: Text<'_>, count: NonZeroU32) -> Read {
+    fn understood(&self, (outcome, by): (Outcome, usize), text: &Text<'_>, count: NonZeroU32) -> Read {
         let kind = match outcome {
             Outcome::Success => Kind::Accepted,
             Outcome::Failure | Outcome::PreAuth => self.description.kind,
@@ -298,7 +299,7 @@ fn origin(text: &[u8]) -> Origin {
             _ => Origin::UNKNOWN,
         };
     }
-    if text.iter().filter(|&&byte| byte == b':').count() == 1 {
+    if memchr::memchr(b':', text).is_some() && memchr::memchr(b':', text) == memchr::memrchr(b':', text) {
         return Origin::with_port_behind_colon(text).unwrap_or(Origin::UNKNOWN);
     }
     Origin::word(text)

@@ -36,14 +36,11 @@ pub fn parse(record: &Record<'_>) -> Option<AuthEvent> {
         return None;
     }
     let (message, count) = unrepeated(record.message)?;
-    let reading = match pam::module(message) {
-        Some(reading) => reading,
-        None => {
-            let (origin, text) = session(message)?;
-            understand(text, text.len() < SURE)?.from(origin)
-        }
+    let of_session = || {
+        let (origin, text) = session(message)?;
+        Some(understand(text, text.len() < SURE)?.from(origin))
     };
-    Some(reading.event(Service::Proftpd, count))
+    Some(pam::module(message).or_else(of_session)?.event(Service::Proftpd, count))
 }
 
 /// Reads a line of a `SystemLog`, `2026-11-23 12:55:01,105 HOST proftpd[PID] SERVER (NAME[ADDR]): TEXT`; the message that is
@@ -299,8 +296,8 @@ mod tests {
             message in any::<Vec<u8>>(),
         ) {
             let message = [opening.as_bytes(), &message].concat();
-            let _ = parse(&Record { process: b"proftpd", message: &message, ..Record::default() });
-            let _ = system_log(&message);
+            drop(parse(&Record { process: b"proftpd", message: &message, ..Record::default() }));
+            drop(system_log(&message).and_then(|record| parse(&record)));
         }
     }
 }
