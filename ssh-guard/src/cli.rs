@@ -11,6 +11,7 @@ pub mod config;
 mod detach;
 mod explain;
 mod output;
+mod replay;
 mod resync;
 mod run;
 mod sessions;
@@ -66,8 +67,8 @@ enum Verb {
     ///
     /// The daemon does so by itself every minute.
     Resync,
-    /// What each log line is understood as, and the weight it adds
     Explain(explain::Explain),
+    Replay(replay::Replay),
     /// Whether the configuration, the kernel, the interfaces and the inputs are as they should be
     Check(check::Check),
     /// Print or check the configuration
@@ -81,6 +82,7 @@ Examples:
   ssh-guard run --dry-run                  judge and count, drop nothing
   ssh-guard ban 203.0.113.7 --for 1h       drop its packets for an hour
   ssh-guard explain /var/log/auth.log      what the log is understood as
+  ssh-guard replay /var/log/auth.log*      what weeks of it say, in sum
 
 Exit codes: 0; 1 failure; 2 usage; 69 no daemon answers; 77 not permitted; 78 configuration";
 
@@ -122,6 +124,7 @@ impl CommandLine {
             Verb::Detach(detach) => detach.act(&daemon()?, pin_path).await,
             Verb::Resync => resync::act(&daemon()?).await,
             Verb::Explain(explain) => explain.act(config.as_deref()),
+            Verb::Replay(replay) => replay.act(config.as_deref()),
             Verb::Check(check) => check.act(config.as_deref(), socket).await,
             Verb::Config(verb) => config::run(verb, config.as_deref(), &mut std::io::stdout().lock()),
         }

@@ -7,6 +7,7 @@
 //! A file is read on the task itself, without a thread of its own: what a log holds at its end is in the page
 //! cache.
 
+pub mod archive;
 mod auto;
 mod error;
 mod file;

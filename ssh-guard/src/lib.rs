@@ -7,8 +7,8 @@
 //! ```
 //!
 //! `parse`, `event`, `policy`, `session`, `ledger`, `lists`, `ban`, `network` and `allowlist` are pure: no clock, no input, no output. Beside
-//! that line stand `config`, `control` and `serve` (the control socket), `observe` (metrics), `daemon` (what ties all
-//! together) and `cli`.
+//! that line stand `config`, `control` and `serve` (the control socket), `observe` (metrics), `replay` (old logs), `daemon` (what
+//! ties all together) and `cli`.
 
 pub mod allowlist;
 pub mod ban;
@@ -31,5 +31,6 @@ pub mod network;
 pub mod observe;
 pub mod parse;
 pub mod policy;
+pub mod replay;
 pub mod serve;
 pub mod session;

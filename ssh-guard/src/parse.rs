@@ -14,6 +14,7 @@ pub mod proftpd;
 pub mod pure_ftpd;
 mod reading;
 pub mod sftpgo;
+pub mod shape;
 mod text;
 pub mod vsftpd;
 

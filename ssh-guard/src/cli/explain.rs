@@ -1,36 +1,48 @@
 //! `ssh-guard explain`: what log lines are understood as.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read as _, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
 
+use super::output;
 use crate::config::Config;
 use crate::config::settings::Settings;
 use crate::event::{AuthEvent, Kind, Outcome};
-use crate::fault::{Exit, Fault};
+use crate::fault::Fault;
+use crate::input::archive::{Archive, ArchiveError, Item};
 use crate::moment::Moment;
-use crate::parse::{Interpreter, Parser, header};
 use crate::policy::{Policy, Rules, Standing};
+use crate::replay::{Logs, Reader, Told};
 
+/// What each log line is understood as, and the weight it adds
+///
+/// Reads files, packed by gzip or not, and what 'journalctl --output=export' or '--output=json' prints; what a file holds is
+/// told by its first bytes. The files of a rotated log are read in the order of time. One attempt counts once: a line that
+/// tells again of an attempt that was counted adds nothing.
 #[derive(Args, Debug)]
 pub(super) struct Explain {
-    /// The log; - for standard input
+    /// The logs; - for standard input
     #[arg(value_name = "FILE|-", default_value = "-")]
-    file: PathBuf,
+    files: Vec<PathBuf>,
     /// The lines have no header of syslog's, as sshd -E and -e write them
     #[arg(long)]
     bare: bool,
     /// Print a JSON object for each line
-    #[arg(long)]
+    #[arg(
+        long,
+        long_help = "Print a JSON object for each line, in order: line (its number in its file), event (failure, success, \
+                     pre-auth or null), kind, source, port, user, service, count, weight; and file, where several are read"
+    )]
     json: bool,
 }
 
 /// What a line was understood as.
 #[derive(Serialize)]
 struct Understood<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
     line: u64,
     event: Option<Outcome>,
     kind: Option<Kind>,
@@ -45,88 +57,81 @@ struct Understood<'a> {
 impl Explain {
     pub(super) fn act(self, config: Option<&Path>) -> Result<(), Fault> {
         let (_, settings) = Config::load(config)?;
-        let unreadable = |error: io::Error| {
-            let (exit, hint) = match error.kind() {
-                io::ErrorKind::PermissionDenied => {
-                    (Exit::NotPermitted, "run as root, or join the group of the log")
-                }
-                io::ErrorKind::IsADirectory => (Exit::Failure, "name a file in it"),
-                _ => (Exit::Failure, "check the path; '-' is standard input"),
-            };
-            Fault::new(exit, format!("cannot read '{}'", self.file.display())).because(error).hint(hint)
-        };
-        let reader: Box<dyn BufRead> = if self.file == Path::new("-") {
-            Box::new(io::stdin().lock())
-        } else {
-            Box::new(BufReader::new(File::open(&self.file).map_err(unreadable)?))
-        };
-        let mut out = BufWriter::new(io::stdout().lock());
-        match self.explain(reader, &settings, &mut out).and_then(|()| out.flush().map_err(Broken::Out)) {
-            Ok(()) => Ok(()),
-            Err(Broken::In(error)) => Err(unreadable(error)),
-            // Whoever reads no further has seen enough.
-            Err(Broken::Out(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Err(Broken::Out(error)) => {
-                Err(Fault::new(Exit::Failure, "cannot write the output").because(error))
-            }
-        }
-    }
-
-    fn explain(
-        &self,
-        mut reader: impl BufRead,
-        settings: &Settings,
-        out: &mut impl Write,
-    ) -> Result<(), Broken> {
-        let limit = settings.limits.line_bytes.get();
-        // What a line adds is told by itself: no threshold is near, so that none of it is cut off.
-        let mut policy = Policy::new(Rules { threshold: f64::from(u16::MAX), ..settings.rules() });
-        let mut interpreter = Interpreter::new(if self.bare { Parser::Openssh } else { Parser::Auto });
-        let mut number = 0;
-        let mut line = Vec::new();
-        while let Some(whole) = next_line(&mut reader, &mut line, limit).map_err(Broken::In)? {
-            number += 1;
-            let event = if whole { self.understand(&mut interpreter, &line) } else { None };
-            // All lines count as if they came at once: what each adds does not depend on when it was written.
-            let weight = event.as_ref().map_or(0.0, |event| weigh(&mut policy, event, settings));
-            let understood = Understood {
-                line: number,
-                event: event.as_ref().map(|event| event.outcome),
-                kind: event.as_ref().map(|event| event.kind),
-                source: event.as_ref().and_then(|event| event.address).map(|address| address.to_string()),
-                port: event.as_ref().and_then(|event| event.port),
-                user: event.as_ref().and_then(|event| event.user.as_deref()),
-                service: event.as_ref().map(|event| event.service.as_str()),
-                count: event.as_ref().map_or(1, |event| event.count.get()),
-                weight,
-            };
-            let written = if self.json {
-                serde_json::to_writer(&mut *out, &understood)
-                    .map_err(io::Error::from)
-                    .and_then(|()| writeln!(out))
-            } else {
-                let shown = if whole {
-                    String::from_utf8_lossy(&line)
-                } else {
-                    "(longer than 'limits.line-bytes')".into()
-                };
-                writeln!(out, "{}\n    {}", shown.escape_debug(), understood.text())
-            };
-            written.map_err(Broken::Out)?;
-        }
-        Ok(())
-    }
-
-    fn understand(&self, interpreter: &mut Interpreter, line: &[u8]) -> Option<AuthEvent> {
-        let record = if self.bare { header::bare(line) } else { header::split(line) };
-        interpreter.event(&record?)
+        let Self { files, bare, json } = self;
+        let several = files.len() > 1;
+        let line_bytes = settings.limits.line_bytes.get();
+        let logs = Logs { files, bare, line_bytes, verb: "explain" };
+        output::tell_that_a_terminal_is_read(&logs.files);
+        let out = io::BufWriter::new(io::stdout().lock());
+        let mut explainer = Explainer::new(&settings, json, several, out);
+        output::read_logs(&logs, &mut explainer)
     }
 }
 
-/// Which end of the work broke.
-enum Broken {
-    In(io::Error),
-    Out(io::Error),
+/// Tells of each line what it was understood as.
+struct Explainer<'a, W> {
+    settings: &'a Settings,
+    policy: Policy,
+    json: bool,
+    several: bool,
+    file: String,
+    out: W,
+    broken: Option<io::Error>,
+}
+
+impl<'a, W: Write> Explainer<'a, W> {
+    fn new(settings: &'a Settings, json: bool, several: bool, out: W) -> Self {
+        // What a line adds is told by itself: no threshold is near, so that none of it is cut off.
+        let policy = Policy::new(Rules { threshold: f64::from(u16::MAX), ..settings.rules() });
+        Self { settings, policy, json, several, file: String::new(), out, broken: None }
+    }
+
+    fn tell(&mut self, told: &Told<'_>) -> io::Result<()> {
+        let event = told.event.as_ref();
+        // All lines count as if they came at once: what each adds does not depend on when it was written.
+        let weight = event.map_or(0.0, |event| weigh(&mut self.policy, event, self.settings));
+        let understood = Understood {
+            file: self.several.then_some(&self.file),
+            line: told.line,
+            event: event.map(|event| event.outcome),
+            kind: event.map(|event| event.kind),
+            source: event.and_then(|event| event.address).map(|address| address.to_string()),
+            port: event.and_then(|event| event.port),
+            user: event.and_then(|event| event.user.as_deref()),
+            service: event.map(|event| event.service.as_str()),
+            count: event.map_or(1, |event| event.count.get()),
+            weight,
+        };
+        if self.json {
+            serde_json::to_writer(&mut self.out, &understood)?;
+            return writeln!(self.out);
+        }
+        writeln!(self.out, "{}\n    {}", shown(told.item).escape_debug(), understood.text())
+    }
+}
+
+impl<W: Write> Reader for Explainer<'_, W> {
+    fn begin(&mut self, file: &Path, _: &Archive) {
+        self.file = file.display().to_string();
+        if self.several && !self.json && self.broken.is_none() {
+            self.broken = writeln!(self.out, "{}:", self.file.escape_debug()).err();
+        }
+    }
+
+    fn take(&mut self, told: &Told<'_>) {
+        if self.broken.is_none() {
+            self.broken = self.tell(told).err();
+        }
+    }
+
+    fn pause(&mut self) -> io::Result<()> {
+        match self.broken.take() {
+            Some(error) => Err(error),
+            None => self.out.flush(),
+        }
+    }
+
+    fn end(&mut self, _: &Path, _: u64, _: Option<&ArchiveError>) {}
 }
 
 impl Understood<'_> {
@@ -138,9 +143,24 @@ impl Understood<'_> {
             Some(self.source.as_ref().map_or("no source".to_owned(), |source| format!("source {source}"))),
             self.port.map(|port| format!("port {port}")),
             self.user.map(|user| format!("user {user:?}")),
+            self.service.filter(|service| *service != "openssh").map(|service| format!("service {service}")),
             Some(format!("weight {}", self.weight)),
         ];
         told.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The line, or the entry as a line.
+fn shown(item: Item<'_>) -> String {
+    match item {
+        Item::Line(line) => String::from_utf8_lossy(line).into_owned(),
+        Item::Message { process, pid, text, .. } => {
+            let pid = pid.map_or_else(String::new, |pid| format!("[{pid}]"));
+            format!("{}{pid}: {}", String::from_utf8_lossy(process), String::from_utf8_lossy(text))
+        }
+        Item::TooLong => "(longer than 'limits.line-bytes')".to_owned(),
+        Item::NotVouched => "(an entry of another program, or that nobody vouches for)".to_owned(),
+        Item::Unreadable => "(an entry that cannot be read)".to_owned(),
     }
 }
 
@@ -149,23 +169,6 @@ fn weigh(policy: &mut Policy, event: &AuthEvent, settings: &Settings) -> f64 {
     let Some(address) = event.address else { return 0.0 };
     let source = settings.guard.mask().apply(address.into());
     policy.observe(event, source, Moment::default(), || Standing::Exempt).weight
-}
-
-/// Reads the next line, without its end; `false` if it is longer than `limit`, and was skipped.
-fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>, limit: usize) -> io::Result<Option<bool>> {
-    line.clear();
-    let most = limit as u64 + 2;
-    if reader.by_ref().take(most).read_until(b'\n', line)? == 0 {
-        return Ok(None);
-    }
-    let ended = line.ends_with(b"\n");
-    if ended {
-        line.pop();
-        line.pop_if(|last| *last == b'\r');
-    } else if line.len() as u64 == most {
-        reader.skip_until(b'\n')?;
-    }
-    Ok(Some(line.len() <= limit))
 }
 
 #[cfg(test)]
@@ -178,19 +181,30 @@ Nov 23 03:12:02 host sshd[123]: Failed password for invalid user admin from 203.
 Nov 23 03:12:03 host cron[9]: nothing to see
 ";
 
-    fn explained(log: &[u8], json: bool) -> String {
-        let explain = Explain { file: "-".into(), bare: false, json };
-        let (_, settings) = Config::parse("test", "limits.line-bytes = 1024").unwrap();
-        let mut out = Vec::new();
-        assert!(explain.explain(log, &settings, &mut out).is_ok());
-        String::from_utf8(out).unwrap()
+    fn explained(logs: &[&[u8]], json: bool) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |(index, log): (usize, &&[u8])| {
+            let file = folder.path().join(format!("log-{index}"));
+            std::fs::write(&file, log).unwrap();
+            file
+        };
+        let files: Vec<_> = logs.iter().enumerate().map(file).collect();
+        let several = files.len() > 1;
+        let logs = Logs { files, bare: false, line_bytes: 1024, verb: "explain" };
+        let (_, settings) = Config::parse("test", "").unwrap();
+        let mut explainer = Explainer::new(&settings, json, several, Vec::new());
+        logs.read(&mut explainer).unwrap();
+        String::from_utf8(explainer.out).unwrap().replace(folder.path().to_str().unwrap(), "")
+    }
+
+    fn objects(told: &str) -> Vec<serde_json::Value> {
+        told.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     #[test]
     fn each_line_is_told_with_what_it_adds() {
-        let told = explained(LOG.as_bytes(), true);
-        let objects: Vec<serde_json::Value> =
-            told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let told = explained(&[LOG.as_bytes()], true);
+        let objects = objects(&told);
         assert_eq!(objects.len(), 3);
         assert_eq!(objects[0]["kind"], "invalid-user");
         assert_eq!(objects[0]["source"], "203.0.113.7");
@@ -198,12 +212,13 @@ Nov 23 03:12:03 host cron[9]: nothing to see
         assert!((weights - 1.0).abs() < 1e-9, "one attempt weighs one: {told}");
         assert_eq!(objects[2]["event"], serde_json::Value::Null);
         assert_eq!(objects[2]["line"], 3);
+        assert!(objects[0].get("file").is_none());
     }
 
     #[test]
     fn a_line_that_is_too_long_is_a_line_that_says_nothing() {
         let log = [&[b'x'; 5000][..], b"\n", LOG.as_bytes(), b"no newline at the end"].concat();
-        let told = explained(&log, true);
+        let told = explained(&[&log], true);
         assert_eq!(told.lines().count(), 5, "{told}");
         assert!(told.lines().next().unwrap().contains("\"event\":null"), "{told}");
         assert!(told.lines().nth(1).unwrap().contains("\"invalid-user\""), "{told}");
@@ -211,10 +226,39 @@ Nov 23 03:12:03 host cron[9]: nothing to see
 
     #[test]
     fn the_text_says_it_beneath_the_line() {
-        let told = explained(LOG.as_bytes(), false);
+        let told = explained(&[LOG.as_bytes()], false);
         assert!(
             told.contains("port 41022\n    failure invalid-user, source 203.0.113.7, port 41022"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn entries_of_a_journal_are_told_as_lines() {
+        let journal = "__CURSOR=s\n_UID=0\n_COMM=sshd\n_PID=123\n\
+                       MESSAGE=Failed password for root from 203.0.113.7 port 41022 ssh2\n\n\
+                       __CURSOR=t\n_UID=1000\n_COMM=sshd\nMESSAGE=forged\n\n";
+        let told = explained(&[journal.as_bytes()], false);
+        assert!(told.starts_with("sshd[123]: Failed password for root"), "{told}");
+        assert!(
+            told.contains(
+                "\n    failure password, source 203.0.113.7, port 41022, user \"root\", weight 1\n"
+            )
+        );
+        assert!(told.ends_with("vouches for)\n    nothing\n") && !told.contains("forged"), "{told}");
+    }
+
+    #[test]
+    fn lines_of_several_logs_are_told_with_their_file() {
+        let told = explained(&[LOG.as_bytes(), LOG.as_bytes()], true);
+        let told: Vec<_> = objects(&told)
+            .into_iter()
+            .map(|told| (told["file"].as_str().unwrap().to_owned(), told["line"].as_u64().unwrap()))
+            .collect();
+        let expected =
+            ["/log-0", "/log-1"].into_iter().flat_map(|file| (1..=3).map(|line| (file.to_owned(), line)));
+        assert_eq!(told, expected.collect::<Vec<_>>());
+        let told = explained(&[LOG.as_bytes(), LOG.as_bytes()], false);
+        assert!(told.starts_with("/log-0:\nNov 23 ") && told.contains("nothing\n/log-1:\nNov 23 "), "{told}");
     }
 }

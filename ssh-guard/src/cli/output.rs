@@ -1,10 +1,12 @@
 //! Writes what a verb has to say.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::fault::{Exit, Fault};
+use crate::replay::logs::{Logs, Reader, Unread};
 
 /// Writes text to standard output. Whoever reads no further has seen enough.
 pub(super) fn to_stdout(text: &str) -> Result<(), Fault> {
@@ -14,6 +16,24 @@ pub(super) fn to_stdout(text: &str) -> Result<(), Fault> {
             Err(Fault::new(Exit::Failure, "cannot write the output").because(error))
         }
         _ => Ok(()),
+    }
+}
+
+/// Reads old logs. Whoever reads no further has seen enough.
+pub(super) fn read_logs(logs: &Logs, reader: &mut impl Reader) -> Result<(), Fault> {
+    match logs.read(reader) {
+        Err(Unread::In(fault)) => Err(fault),
+        Err(Unread::Out(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Fault::new(Exit::Failure, "cannot write the output").because(error))
+        }
+        Ok(()) | Err(Unread::Out(_)) => Ok(()),
+    }
+}
+
+/// Says what is waited for, where the standard input is read and somebody could type it.
+pub(super) fn tell_that_a_terminal_is_read(files: &[PathBuf]) {
+    if files.iter().any(|file| file == Path::new("-")) && io::stdin().is_terminal() {
+        to_stderr("ssh-guard: reading log lines from this terminal, up to Ctrl-D\n");
     }
 }
 

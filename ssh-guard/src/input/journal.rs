@@ -1,6 +1,6 @@
 //! Follows the journal of systemd through a child, `journalctl --follow --output=json`.
 
-mod entry;
+pub(super) mod entry;
 #[cfg(test)]
 mod tests;
 

@@ -1,5 +1,7 @@
 //! Cuts a stream of bytes into lines, in bounded memory.
 
+use std::ops::Range;
+
 /// How much is read at once, in bytes.
 const BLOCK: usize = 128 * 1024;
 
@@ -47,6 +49,26 @@ impl Lines {
 
     /// Gives the next complete line without its `\n` or `\r\n`; `None` when more bytes are needed.
     pub(crate) fn next(&mut self) -> Option<&[u8]> {
+        let line = self.find_next()?;
+        Some(self.at(line))
+    }
+
+    /// Gives what stands behind the last newline, as far as it has been read: at the end of a stream that is a line too.
+    pub(crate) fn rest(&mut self) -> Option<&[u8]> {
+        let rest = self.start..self.end;
+        if self.skipping || rest.is_empty() {
+            return None;
+        }
+        if rest.len() > self.limit {
+            self.skip();
+            return None;
+        }
+        self.clear();
+        Some(self.at(rest))
+    }
+
+    /// Says where the next complete line stands, until [`Lines::space`] is called; `None` when more bytes are needed.
+    pub(crate) fn find_next(&mut self) -> Option<Range<usize>> {
         while let Some(length) = memchr::memchr(b'\n', &self.buffer[self.searched..self.end]) {
             let from = self.start;
             let newline = self.searched + length;
@@ -60,7 +82,7 @@ impl Lines {
                 self.too_long += 1;
                 continue;
             }
-            return Some(&self.buffer[from..to]);
+            return Some(from..to);
         }
         self.searched = self.end;
         if self.skipping {
@@ -69,6 +91,11 @@ impl Lines {
             self.skip();
         }
         None
+    }
+
+    /// Gives what stands there.
+    pub(crate) fn at(&self, line: Range<usize>) -> &[u8] {
+        &self.buffer[line]
     }
 
     /// Drops the line being read up to its newline, and counts it as too long.
@@ -140,6 +167,24 @@ mod tests {
             lines.filled(piece.len());
             assert_eq!(lines.next(), expected);
             lines.clear();
+        }
+    }
+
+    #[test]
+    fn the_last_line_needs_no_newline_where_the_stream_ends() {
+        for (piece, expected, too_long) in [
+            (&b"late"[..], Some(&b"late"[..]), 0),
+            (b"", None, 0),
+            (b"nine_is_9", None, 1),
+            (b"much too long", None, 1),
+        ] {
+            let mut lines = Lines::new(8);
+            lines.space()[..piece.len()].copy_from_slice(piece);
+            lines.filled(piece.len());
+            assert_eq!(lines.next(), None);
+            assert_eq!(lines.rest(), expected);
+            assert_eq!(lines.rest(), None);
+            assert_eq!(lines.take_too_long(), too_long);
         }
     }
 

@@ -67,8 +67,8 @@ pub(super) fn matches(writer: Option<&Writer>) -> Vec<String> {
 
 /// The fields that matter (`systemd.journal-fields(7)`). Those with an underscore are written by journald itself;
 /// a client that sends them is not heard.
-#[derive(Deserialize, Debug)]
-pub(super) struct Entry<'a> {
+#[derive(Deserialize, Default, Debug)]
+pub(crate) struct Entry<'a> {
     #[serde(borrow, rename = "__CURSOR")]
     pub(super) cursor: Cow<'a, str>,
     #[serde(borrow, rename = "__REALTIME_TIMESTAMP")]
@@ -105,7 +105,7 @@ enum Value<'a> {
 
 /// What an entry says.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) enum Said<'a> {
+pub(crate) enum Said<'a> {
     /// A message of a program that is vouched for.
     Message { process: &'a [u8], pid: Option<u32>, text: &'a [u8] },
     /// Nothing but the writer's own word says that it comes from a server that is read.
@@ -118,17 +118,47 @@ pub(super) enum Said<'a> {
 
 impl<'a> Entry<'a> {
     /// Reads an entry; says why it is none.
-    pub(super) fn parse(json: &'a [u8]) -> Result<Self, serde_json::Error> {
+    pub(crate) fn parse(json: &'a [u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(json)
     }
 
+    /// Takes the next field of an entry; `None` for a value that is too long. Other fields than those that matter are
+    /// ignored.
+    pub(crate) fn take(&mut self, name: &[u8], value: Option<&'a [u8]>) {
+        let Some(field) = self.field(name) else { return };
+        *field = match (&field, value) {
+            (Value::Missing, Some(bytes)) => Value::Bytes(Cow::Borrowed(bytes)),
+            (Value::Missing, None) => Value::TooLong,
+            (Value::Bytes(_) | Value::TooLong | Value::Several, _) => Value::Several,
+        };
+    }
+
+    /// Whether a field of this name is one of those that matter.
+    pub(crate) fn reads(name: &[u8]) -> bool {
+        Self::default().field(name).is_some()
+    }
+
+    fn field(&mut self, name: &[u8]) -> Option<&mut Value<'a>> {
+        Some(match name {
+            b"__REALTIME_TIMESTAMP" => &mut self.realtime,
+            b"MESSAGE" => &mut self.message,
+            b"SYSLOG_IDENTIFIER" => &mut self.identifier,
+            b"SYSLOG_PID" => &mut self.syslog_pid,
+            b"_COMM" => &mut self.program,
+            b"_PID" => &mut self.pid,
+            b"_TRANSPORT" => &mut self.transport,
+            b"_UID" => &mut self.uid,
+            _ => return None,
+        })
+    }
+
     /// When journald took it, in microseconds since 1970.
-    pub(super) fn realtime(&self) -> Option<u64> {
+    pub(crate) fn realtime(&self) -> Option<u64> {
         self.realtime.number()
     }
 
     /// What the entry says, if it is known that `writer` says it, or where none is given, a known server.
-    pub(super) fn said<'e>(&'e self, writer: Option<&'e Writer>) -> Said<'e> {
+    pub(crate) fn said<'e>(&'e self, writer: Option<&'e Writer>) -> Said<'e> {
         let process = match writer {
             None => self.known(),
             Some(writer) => self.is_by(writer),
