@@ -23,7 +23,17 @@ pub fn lint() -> Result<()> {
     host_tool("fmt", "rustfmt", packages::RUSTFMT)?;
     host_tool("clippy", "clippy", packages::CLIPPY)?;
     run(cargo("fmt").args(["--all", "--check"]))?;
+    run(cargo("fmt").args(["--manifest-path", FUZZ, "--check"]))?;
     run(cargo("clippy").args(["--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
+    run(cargo("clippy").args([
+        "--manifest-path",
+        FUZZ,
+        "--target-dir",
+        "target",
+        "--",
+        "--deny",
+        "warnings",
+    ]))?;
     for object in [ebpf::OBJECT, bench::OBJECT] {
         run(compiler.command(&root(), &HERE, "clippy", object).args(["--", "--deny", "warnings"]))?;
     }
@@ -33,6 +43,9 @@ pub fn lint() -> Result<()> {
     }
     Ok(())
 }
+
+/// What is fuzzed is a workspace of its own.
+const FUZZ: &str = "fuzz/Cargo.toml";
 
 /// Takes a tool chain with clippy: the one that compiles, else another complete one, else installs it.
 fn with_clippy(compiler: Compiler) -> Result<Compiler> {

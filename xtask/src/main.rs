@@ -11,6 +11,7 @@ mod build;
 mod build_ebpf;
 mod command;
 mod ebpf;
+mod fuzz;
 mod lint;
 mod packages;
 mod run;
@@ -55,6 +56,17 @@ enum Verb {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Fuzz all that reads what strangers may write, with an address sanitizer where the compiler brings one
+    Fuzz {
+        /// Names in fuzz/fuzz_targets; all of them if none is named
+        targets: Vec<String>,
+        /// For how many seconds each runs
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u32,
+        /// Arguments of libFuzzer, after '--', instead of running for some seconds: a file that it found, -help=1
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Check format, lints, documents and scripts
     Lint,
     /// Set up, build for use, and measure what the programs cost beside other packet filters (docs/benchmarks.md)
@@ -85,6 +97,7 @@ impl Verb {
             Self::Run { arguments } => run::run(&arguments),
             Self::Test { arguments } => test::test(&arguments),
             Self::Vm { kernels, arguments } => vm::vm(&kernels, &arguments),
+            Self::Fuzz { targets, seconds, arguments } => fuzz::fuzz(&targets, seconds, &arguments),
             Self::Lint => lint::lint(),
             Self::Bench { arguments } => bench::bench(&arguments),
         }

@@ -87,6 +87,10 @@ pub const VM: &[Package] = &[
     },
 ];
 
+/// What fuzzing takes.
+pub const FUZZ: &[Package] =
+    &[Package { name: "g++", brings: "c++", reason: "compiles libFuzzer, which makes up inputs" }];
+
 /// The lints for Debian's compiler.
 pub const CLIPPY: &[Package] =
     &[Package { name: "rust-web-clippy", brings: "/usr/bin/cargo-clippy", reason: "lints the programs" }];
@@ -164,7 +168,7 @@ mod tests {
     #[test]
     fn every_package_says_what_it_is_for_and_stands_in_one_list() {
         let all: Vec<_> =
-            [TOOLCHAIN, LINKER, TESTS, BENCH, VM, CLIPPY, RUSTFMT].into_iter().flatten().collect();
+            [TOOLCHAIN, LINKER, TESTS, BENCH, VM, FUZZ, CLIPPY, RUSTFMT].into_iter().flatten().collect();
         for package in &all {
             assert!(!package.reason.is_empty(), "{package:?}");
             assert_eq!(all.iter().filter(|other| other.name == package.name).count(), 1, "{package:?}");

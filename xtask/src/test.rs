@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     command::{as_root, cargo, is_root, run, say},
-    packages, setup, vm,
+    fuzz, packages, setup, vm,
 };
 
 /// The package of the tests that need a kernel, a network namespace or a real server.
@@ -29,6 +29,7 @@ pub fn test(arguments: &[String]) -> Result<()> {
     if !arguments.is_empty() {
         return Ok(());
     }
+    fuzz::fuzz(&[], fuzz::SHORT, &[])?;
     if vm::is_left_out() {
         say(&format!("test: {}=1: not on Debian's kernels", vm::LEFT_OUT));
         return Ok(());
