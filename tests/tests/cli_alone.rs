@@ -71,9 +71,15 @@ fn wrong_usage_is_answered_with_2_and_a_wrong_configuration_with_78() {
         assert_eq!(answer.code, 2, "{args:?}: {answer:?}");
         assert!(!answer.stderr.is_empty() && answer.stdout.is_empty(), "{args:?}: {answer:?}");
     }
-    for args in
-        [&["run"][..], &["status"], &["check"], &["config", "check"], &["config", "show"], &["explain"]]
-    {
+    for args in [
+        &["run"][..],
+        &["status"],
+        &["check"],
+        &["config", "check"],
+        &["config", "show"],
+        &["explain"],
+        &["replay", "-"],
+    ] {
         std::fs::write(site.config(), "[policy]\ntreshold = 3\n").unwrap();
         let answer = site.run(&namespace, args);
         assert_eq!(answer.code, 78, "{args:?}: {answer:?}");
@@ -180,7 +186,8 @@ fn the_short_help_takes_one_line_for_each_option() {
         String::from_utf8(output.stdout).unwrap()
     };
     for verb in [
-        "run", "status", "bans", "sources", "sessions", "ban", "unban", "allow", "explain", "check", "config",
+        "run", "status", "bans", "sources", "sessions", "ban", "unban", "allow", "explain", "replay",
+        "check", "config",
     ] {
         let short = help(&[verb, "-h"]);
         let options = short.split_once("Options:\n").unwrap().1;

@@ -58,7 +58,7 @@ enum Verb {
     },
     /// Fuzz all that reads what strangers may write, with an address sanitizer where the compiler brings one
     Fuzz {
-        /// Names in fuzz/fuzz_targets; all of them if none is named
+        /// Names of targets; all of them if none is named
         targets: Vec<String>,
         /// For how many seconds each runs
         #[arg(long, value_name = "N", default_value_t = 60)]

@@ -7,7 +7,7 @@ use clap::Args;
 use super::output;
 use crate::config::Config;
 use crate::fault::Fault;
-use crate::replay::{Logs, Summary};
+use crate::replay::{Logs, Report, Summary};
 
 /// What old logs say, in sum: what was understood of them, from which sources, and what was not
 ///
@@ -40,7 +40,7 @@ impl Replay {
         let mut summary = Summary::new(settings.guard.mask());
         let read = output::read_logs(&logs, &mut summary);
         // What could be read is told, also where not all could.
-        output::answer(&summary.report(), self.json, |report| report.text())?;
+        output::answer(&summary.report(), self.json, Report::text)?;
         read
     }
 }

@@ -231,9 +231,10 @@ fn broken(name: String, packing: Packing, (items, bytes): (u64, u64), source: io
     // What the kernel says comes with a number; what does not was said about the bytes.
     let told_of_bytes = source.raw_os_error().is_none()
         && matches!(source.kind(), InvalidData | InvalidInput | UnexpectedEof);
-    match told_of_bytes {
-        true => ArchiveError::Damaged { name, packing, items, bytes, source },
-        false => ArchiveError::Unreadable { name, source },
+    if told_of_bytes {
+        ArchiveError::Damaged { name, packing, items, bytes, source }
+    } else {
+        ArchiveError::Unreadable { name, source }
     }
 }
 

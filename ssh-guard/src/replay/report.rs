@@ -85,8 +85,7 @@ pub struct Sources {
     /// Lines that were understood and name no source.
     pub lines_without: u64,
     /// Those that failures come from most often.
-    #[serde(serialize_with = "as_sources")]
-    pub top: Vec<Counted>,
+    pub top: Vec<SourceCount>,
 }
 
 /// The accounts that failures are of.
@@ -97,15 +96,25 @@ pub struct Accounts {
     /// Whether there are more, which were not told from each other.
     pub more: bool,
     /// Those that failures are of most often.
-    #[serde(serialize_with = "as_users")]
-    pub top: Vec<Counted>,
+    pub top: Vec<AccountCount>,
 }
 
-/// How many failures are of one source or account.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Counted {
-    /// Which one.
-    pub key: String,
+/// How many failures a source has.
+#[derive(Clone, PartialEq, Eq, Serialize, Debug)]
+pub struct SourceCount {
+    /// The source.
+    pub source: String,
+    /// Failures that were told, at most.
+    pub failures: u64,
+    /// Failures that were told, at least.
+    pub at_least: u64,
+}
+
+/// How many failures are of an account.
+#[derive(Clone, PartialEq, Eq, Serialize, Debug)]
+pub struct AccountCount {
+    /// Its name, as far as the server printed it.
+    pub user: String,
     /// Failures that were told, at most.
     pub failures: u64,
     /// Failures that were told, at least.
@@ -185,19 +194,15 @@ impl Report {
         let sources = &self.sources;
         put(text, "sources", &format!("{}{}", more(sources.more), sources.distinct));
         for source in &sources.top {
-            row(text, source.failures, &format!("failures of {}{}", source.key, source.doubt()));
+            let doubt = doubt(source.failures, source.at_least);
+            row(text, source.failures, &format!("failures of {}{doubt}", source.source));
         }
         let accounts = &self.accounts;
         put(text, "accounts", &format!("{}{} failed", more(accounts.more), accounts.distinct));
         for account in &accounts.top {
-            row(text, account.failures, &format!("failures of {}{}", quoted(&account.key), account.doubt()));
+            let doubt = doubt(account.failures, account.at_least);
+            row(text, account.failures, &format!("failures of {:?}{doubt}", account.user));
         }
-    }
-}
-
-impl Counted {
-    fn doubt(&self) -> String {
-        doubt(self.failures, self.at_least)
     }
 }
 
@@ -269,36 +274,4 @@ fn bytes(count: u64) -> String {
 
 fn plain(text: &str) -> String {
     text.escape_debug().to_string()
-}
-
-fn quoted(text: &str) -> String {
-    format!("{text:?}")
-}
-
-fn as_sources<S: serde::Serializer>(top: &[Counted], serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Source<'a> {
-        source: &'a str,
-        failures: u64,
-        at_least: u64,
-    }
-    serializer.collect_seq(top.iter().map(|Counted { key, failures, at_least }| Source {
-        source: key,
-        failures: *failures,
-        at_least: *at_least,
-    }))
-}
-
-fn as_users<S: serde::Serializer>(top: &[Counted], serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Account<'a> {
-        user: &'a str,
-        failures: u64,
-        at_least: u64,
-    }
-    serializer.collect_seq(top.iter().map(|Counted { key, failures, at_least }| Account {
-        user: key,
-        failures: *failures,
-        at_least: *at_least,
-    }))
 }

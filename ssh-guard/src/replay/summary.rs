@@ -9,9 +9,10 @@ use ssh_guard_common::source::{Source, SourceMask};
 
 use super::logs::{Reader, Told};
 use super::report::{
-    Accounts, Counted, EventCount, FileReport, NotUnderstood, Report, ServiceCount, ShapeCount, Sources,
+    AccountCount, Accounts, EventCount, FileReport, NotUnderstood, Report, ServiceCount, ShapeCount,
+    SourceCount, Sources,
 };
-use super::top::Top;
+use super::top::{Count, Top};
 use crate::event::{AuthEvent, Kind, Outcome};
 use crate::input::archive::{Archive, ArchiveError, Item};
 use crate::parse::{Record, shape};
@@ -76,13 +77,13 @@ impl Summary {
     /// What has been counted.
     #[must_use]
     pub fn report(&self) -> Report {
-        let counted = |count: super::top::Count<'_, Source>| Counted {
-            key: self.named(*count.key),
+        let by_source = |count: Count<'_, Source>| SourceCount {
+            source: self.named(*count.key),
             failures: count.count,
             at_least: count.at_least,
         };
-        let names = |count: super::top::Count<'_, String>| Counted {
-            key: count.key.clone(),
+        let by_user = |count: Count<'_, String>| AccountCount {
+            user: count.key.clone(),
             failures: count.count,
             at_least: count.at_least,
         };
@@ -108,12 +109,12 @@ impl Summary {
                 distinct: self.sources.len(),
                 more: self.sources.is_full(),
                 lines_without: self.no_source,
-                top: self.sources.most(TOLD).into_iter().map(counted).collect(),
+                top: self.sources.most(TOLD).into_iter().map(by_source).collect(),
             },
             accounts: Accounts {
                 distinct: self.accounts.len(),
                 more: self.accounts.is_full(),
-                top: self.accounts.most(TOLD).into_iter().map(names).collect(),
+                top: self.accounts.most(TOLD).into_iter().map(by_user).collect(),
             },
             not_understood: NotUnderstood { shapes, ..self.not_understood.clone() },
         }
@@ -159,9 +160,10 @@ impl Summary {
     }
 
     fn wonder(&mut self, record: &Record<'_>, of_a_server: bool) {
-        let (shapes, counter) = match of_a_server {
-            true => (&mut self.servers, &mut self.not_understood.servers),
-            false => (&mut self.others, &mut self.not_understood.others),
+        let (shapes, counter) = if of_a_server {
+            (&mut self.servers, &mut self.not_understood.servers)
+        } else {
+            (&mut self.others, &mut self.not_understood.others)
         };
         *counter += 1;
         shapes.count(record);
@@ -191,7 +193,7 @@ impl Reader for Summary {
                 last.error = error;
             }
             _ => {
-                self.files.push(FileReport { file: name, form: None, packing: None, lines: 0, bytes, error })
+                self.files.push(FileReport { file: name, form: None, packing: None, lines: 0, bytes, error });
             }
         }
     }
@@ -261,7 +263,7 @@ impl Shapes {
     }
 
     fn told(&self, server: bool) -> Vec<ShapeCount> {
-        let told = |count: super::top::Count<'_, String>| {
+        let told = |count: Count<'_, String>| {
             let (process, shape) = count.key.split_once('\0')?;
             Some(ShapeCount {
                 process: process.to_owned(),

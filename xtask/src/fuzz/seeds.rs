@@ -1,6 +1,7 @@
 //! What fuzzing begins with: the lines that the tests know, in the form that each target reads.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
@@ -84,8 +85,8 @@ fn forged(files: &[Vec<u8>]) -> Vec<Vec<u8>> {
         name[at + 7..].strip_suffix(b"\"")
     });
     let cut = "x from 192.0.2.66 port 22 ssh2: ".repeat(20).into_bytes();
-    let names = named.chain([&cut[..], b"192.0.2.66 port 22\0x from 192.0.2.66 port 22 ssh2"]);
-    names.zip((0..=254).cycle()).map(|(name, format)| [&[format], name].concat()).collect()
+    let chosen = named.chain([&cut[..], b"192.0.2.66 port 22\0x from 192.0.2.66 port 22 ssh2"]);
+    chosen.zip((0..=254).cycle()).map(|(name, format)| [&[format], name].concat()).collect()
 }
 
 /// The message of a line as an entry of a journal.
@@ -100,13 +101,13 @@ fn json(line: &[u8]) -> Vec<u8> {
             for c in text.chars() {
                 match c {
                     '"' | '\\' => entry.extend(['\\', c]),
-                    c if c < ' ' => entry += &format!("\\u{:04x}", u32::from(c)),
+                    c if c < ' ' => write!(entry, "\\u{:04x}", u32::from(c)).expect("a string takes all"),
                     c => entry.push(c),
                 }
             }
             entry.push('"');
         }
-        Err(_) => entry += &format!("{:?}", message(line)),
+        Err(_) => write!(entry, "{:?}", message(line)).expect("a string takes all"),
     }
     entry.push('}');
     entry.into_bytes()
@@ -117,7 +118,7 @@ fn export(line: &[u8]) -> Vec<u8> {
     let fields = BY_SSHD.map(|(name, value)| format!("{name}={value}\n")).concat();
     let message = message(line);
     let length = (message.len() as u64).to_le_bytes();
-    if message.len() % 2 == 0 {
+    if message.len().is_multiple_of(2) {
         return [fields.as_bytes(), b"MESSAGE=", message, b"\n\n"].concat();
     }
     [fields.as_bytes(), b"MESSAGE\n", &length, message, b"\n\n"].concat()

@@ -134,13 +134,13 @@ impl Export {
                     None => return Ok(false),
                 }
             }
-            Skipping::Line => match memchr::memchr(b'\n', there) {
-                Some(newline) => self.start += newline + 1,
-                None => {
+            Skipping::Line => {
+                let Some(newline) = memchr::memchr(b'\n', there) else {
                     self.start = self.end;
                     return Ok(false);
-                }
-            },
+                };
+                self.start += newline + 1;
+            }
         }
         self.skipping = Skipping::Nothing;
         Ok(true)

@@ -90,8 +90,15 @@ const BY_SSHD: &str = "__CURSOR=s=e2\n__REALTIME_TIMESTAMP=17\n_UID=0\n_COMM=ssh
 
 #[test]
 fn lines_are_given_in_order_the_last_one_without_its_newline_too() {
-    let log =
-        [&b"one\r\n\n"[..], &[b'x'; 65], b"\ntwo\0\xff\n", &[b'y'; 64], b"\n", &[b'z'; 300_000], b"\nlate"];
+    let log = [
+        &b"one\r\n\n"[..],
+        &[b'x'; 65],
+        b"\ntwo\0\xff\n",
+        &[b'y'; 64],
+        b"\n",
+        &vec![b'z'; 300_000],
+        b"\nlate",
+    ];
     let told = all(&log.concat());
     assert_eq!(told, ["one", "", "too long", r"two\x00\xff", &"y".repeat(64), "too long", "late"]);
     assert_eq!(all(b""), [""; 0]);
@@ -203,7 +210,7 @@ fn an_export_that_is_damaged_or_cut_short_is_read_no_further() {
         (BY_SSHD.as_bytes().to_vec(), "cut short"),
         (BY_SSHD.as_bytes()[..20].to_vec(), "cut short"),
         (binary("MESSAGE", b"never ends")[..14].to_vec(), "cut short"),
-        (binary("MESSAGE", &[b'x'; 300_000])[..200_000].to_vec(), "cut short"),
+        (binary("MESSAGE", &vec![b'x'; 300_000])[..200_000].to_vec(), "cut short"),
     ] {
         for step in [1, 100, usize::MAX] {
             let (told, ended) = read(&[&first[..], &rest].concat(), step);
