@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use ssh_guard::event::AuthEvent;
-use ssh_guard::parse::{Interpreter, Parser};
+use ssh_guard::parse::{Interpreter, Parser, Record};
 
 #[test]
 fn openssh_lines_are_understood() {
