@@ -103,6 +103,9 @@ pub struct Input {
     pub kind: String,
     pub name: String,
     pub path: String,
+    pub listen: String,
+    pub senders: Vec<String>,
+    pub users: Vec<String>,
     pub parser: String,
     pub bare: bool,
 }
@@ -178,6 +181,7 @@ pub struct Observe {
 pub struct Control {
     pub socket: String,
     pub group: String,
+    pub events_group: String,
 }
 
 impl Config {
@@ -262,6 +266,9 @@ impl Default for Input {
             kind: "auto".to_owned(),
             name: String::new(),
             path: String::new(),
+            listen: String::new(),
+            senders: Vec::new(),
+            users: Vec::new(),
             parser: "auto".to_owned(),
             bare: false,
         }
@@ -306,7 +313,11 @@ impl Default for Observe {
 
 impl Default for Control {
     fn default() -> Self {
-        Self { socket: "/run/ssh-guard/control.sock".to_owned(), group: "ssh-guard".to_owned() }
+        Self {
+            socket: "/run/ssh-guard/control.sock".to_owned(),
+            group: "ssh-guard".to_owned(),
+            events_group: String::new(),
+        }
     }
 }
 

@@ -11,12 +11,17 @@
 //! | `POST /v1/allow` [`api::AllowRequest`] | [`api::Done`] |
 //! | `POST /v1/disallow` [`api::DisallowRequest`] | [`api::Done`] |
 //! | `POST /v1/detach` [`api::DetachRequest`] | [`api::Done`] |
+//! | `POST /v1/events` [`events::PostedEvent`], one a line as `application/x-ndjson` | [`events::EventsTaken`] |
+//!
+//! Another socket, if it is configured, answers the last of these alone.
 //!
 //! What is refused is answered with status 4xx or 5xx and [`api::Refusal`].
 
 pub mod api;
 mod client;
+pub mod events;
 mod peer;
+mod post;
 mod server;
 
 pub use client::Client;

@@ -23,6 +23,7 @@ mod configured;
 mod guard;
 mod intake;
 mod keeper;
+mod poster;
 mod sampler;
 mod sessions;
 mod start;

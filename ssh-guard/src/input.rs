@@ -1,8 +1,9 @@
-//! Where log lines come from: a file that is followed, or the journal.
+//! Where log lines come from: a file that is followed, the journal, syslog that others send, standard input.
 //!
 //! An input reads a block, hands every line of it to its [`Sink`] by a plain call, and then waits for
 //! [`Sink::flush`]. So a line that means nothing costs no more than being cut and looked at, and a guard that is
-//! slow makes the reading wait: the lines lie in the file or the journal meanwhile, none is lost.
+//! slow makes the reading wait: the lines lie in the file or the journal meanwhile, or with their sender, none is lost. Only
+//! UDP does not wait: what of it finds no room is counted.
 //!
 //! A file is read on the task itself, without a thread of its own: what a log holds at its end is in the page
 //! cache.
@@ -14,6 +15,8 @@ mod file;
 mod journal;
 mod lines;
 mod stats;
+mod stdin;
+mod syslog;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,8 +26,9 @@ use tokio_util::sync::CancellationToken;
 pub use self::auto::{Candidates, Choice, auto};
 pub use self::error::InputError;
 pub use self::journal::{Journal, Writer};
-use self::stats::Counts;
-pub use self::stats::Stats;
+pub(crate) use self::stats::Counts;
+pub use self::stats::{Refused, Stats};
+pub use self::syslog::{Listen, NoListen, Senders, Syslog};
 use crate::moment::Moment;
 
 /// One log line.
@@ -69,6 +73,10 @@ pub enum Origin {
     File(PathBuf),
     /// The journal of systemd.
     Journal(Journal),
+    /// What syslog daemons send.
+    Syslog(Syslog),
+    /// Standard input.
+    Stdin,
 }
 
 impl Origin {
@@ -81,23 +89,27 @@ impl Origin {
         match self {
             Self::File(path) => file::check(path),
             Self::Journal(journal) => journal.check().await,
+            Self::Syslog(syslog) => syslog.check().await,
+            Self::Stdin => Ok(()),
         }
     }
 }
 
 /// Reads an input until it is stopped. What cannot be read is reported once, in the log and in `stats`, and tried
-/// again: an input never ends by itself. A file is read from its end, or from its beginning if it appears later;
-/// the journal from now on.
+/// again: an input never ends by itself, and of standard input the end is reported. A file is read from its end, or
+/// from its beginning if it appears later; the journal from now on.
 pub async fn follow<S: Sink>(spec: Spec, sink: S, stats: Arc<Stats>, stop: CancellationToken) {
     let Spec { name, origin, line_bytes } = spec;
     let mut feed = Feed { name, line_bytes, sink, stats, stop, counts: Counts::default() };
     match origin {
         Origin::File(path) => file::follow(path, &mut feed).await,
         Origin::Journal(journal) => journal::follow(journal, &mut feed).await,
+        Origin::Syslog(syslog) => syslog::follow(syslog, &mut feed).await,
+        Origin::Stdin => stdin::follow(&mut feed).await,
     }
 }
 
-/// What both kinds of input share: where lines go, and whom to tell.
+/// What all kinds of input share: where lines go, and whom to tell.
 struct Feed<S> {
     name: String,
     line_bytes: usize,
@@ -139,6 +151,13 @@ impl<S: Sink> Feed<S> {
                 hint,
                 "input cannot be read, trying again"
             );
+        }
+    }
+
+    /// Says that nothing more will come.
+    fn over(&self, error: &InputError) {
+        if self.stats.failed(&error.chain()) {
+            tracing::info!(input = self.name, why = error.chain(), "input is over; the others go on");
         }
     }
 

@@ -1,21 +1,33 @@
 //! From the configured inputs to what is read.
 
+use nix::unistd::User;
 use tracing::{info, warn};
 
 use crate::config::Settings;
 use crate::config::settings::InputKind;
 use crate::fault::{Exit, Fault};
-use crate::input::{Candidates, Choice, InputError, Journal, Origin, Writer, auto};
+use crate::input::{Candidates, Choice, InputError, Journal, Origin, Senders, Syslog, Writer, auto};
 use crate::parse::Parser;
 
-/// Decides for each input what it reads.
+/// Decides for each input that is read what it reads.
 ///
 /// # Errors
-/// If an `auto` input finds nothing to read.
+/// If an `auto` input finds nothing to read, or a user is not known.
 pub async fn choose(settings: &Settings) -> Result<Vec<Choice>, Fault> {
     let mut chosen = Vec::new();
-    for input in &settings.inputs {
+    for input in settings.read_inputs() {
         chosen.push(match &input.kind {
+            // It is not read: the control socket takes what is posted.
+            InputKind::Socket => continue,
+            InputKind::Syslog { listen, senders, users } => {
+                let why = format!("what is sent to '{listen}' is read");
+                let users = users.iter().map(|user| number_of(user)).collect::<Result<_, _>>()?;
+                let syslog = Syslog { listen: listen.clone(), senders: Senders::new(senders), users };
+                Choice { origin: Origin::Syslog(syslog), why }
+            }
+            InputKind::Stdin { .. } => {
+                Choice { origin: Origin::Stdin, why: "standard input is read".to_owned() }
+            }
             InputKind::Auto => auto(Candidates::default()).await.map_err(|error| fault(&error))?,
             InputKind::Journal { directory } => {
                 let why = match directory {
@@ -39,9 +51,9 @@ pub async fn choose(settings: &Settings) -> Result<Vec<Choice>, Fault> {
 
 /// Says what is read, and what of it cannot be read yet: that is no reason not to start, it is waited for.
 pub async fn announce(settings: &Settings, chosen: &[Choice]) {
-    for (input, choice) in settings.inputs.iter().zip(chosen) {
+    for (input, choice) in settings.read_inputs().zip(chosen) {
         info!(input = input.name, why = choice.why, "input");
-        if let InputKind::File { bare: true, .. } = input.kind {
+        if input.kind.is_bare() {
             warn!(input = input.name, "any client can forge lines of a bare stream, and have others banned");
         }
         // What `auto` chose it has just read.
@@ -57,6 +69,18 @@ pub async fn announce(settings: &Settings, chosen: &[Choice]) {
 fn writer(parser: &Parser) -> Option<Writer> {
     let Parser::Pattern(pattern) = parser else { return None };
     Some(Writer { program: pattern.process().to_owned(), unit: pattern.unit().to_owned() })
+}
+
+/// The number of a user, by name or by itself.
+fn number_of(user: &str) -> Result<u32, Fault> {
+    if let Ok(number) = user.parse() {
+        return Ok(number);
+    }
+    match User::from_name(user) {
+        Ok(Some(user)) => Ok(user.uid.as_raw()),
+        _ => Err(Fault::new(Exit::Configuration, format!("'input.users': there is no user '{user}'"))
+            .hint("correct the name, or write the user's number")),
+    }
 }
 
 fn fault(error: &InputError) -> Fault {

@@ -34,3 +34,4 @@ pub mod policy;
 pub mod replay;
 pub mod serve;
 pub mod session;
+mod socket_file;

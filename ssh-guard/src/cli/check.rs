@@ -142,7 +142,7 @@ impl Findings {
         match inputs::choose(settings).await {
             Err(fault) => self.fault("input", &fault),
             Ok(chosen) => {
-                for (input, chosen) in settings.inputs.iter().zip(chosen) {
+                for (input, chosen) in settings.read_inputs().zip(chosen) {
                     match chosen.origin.check().await {
                         Ok(()) => self.ok("input", format!("'{}': {}", input.name, chosen.why)),
                         Err(error) => {

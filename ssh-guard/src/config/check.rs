@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::document::Document;
@@ -11,7 +11,9 @@ use super::interface::Interfaces;
 use super::place::Place;
 use super::port::Ports;
 use super::problem::{ConfigError, Problem};
-use super::settings::{ControlSettings, GuardSettings, LimitSettings, PolicySettings, Settings};
+use super::settings::{
+    ControlSettings, EventsSettings, GuardSettings, LimitSettings, PolicySettings, Settings,
+};
 use super::{Config, Control, Guard, Limits, Policy, Weights, duration};
 
 mod allow;
@@ -200,12 +202,26 @@ impl Check<'_, '_> {
     fn control(&mut self, control: &Control) -> Option<ControlSettings> {
         // `sun_path` holds 108 bytes with its NUL (unix(7)).
         let socket = self.path(&Place::of("control.socket"), &control.socket, |path| path.len() <= 107);
-        // What groupadd(8) takes.
-        let is_name = (1..=32).contains(&control.group.len())
-            && !control.group.starts_with('-')
-            && control.group.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.$".contains(&byte));
-        let group = self.allowed(&Place::of("control.group"), is_name.then(|| control.group.clone()));
-        Some(ControlSettings { socket: socket?, group: group? })
+        let group = Some(control.group.clone()).filter(|group| is_group(group));
+        let group = self.allowed(&Place::of("control.group"), group);
+        let events = self.events(&control.events_group, socket.as_deref());
+        Some(ControlSettings { socket: socket?, group: group?, events: events? })
+    }
+
+    fn events(&mut self, group: &str, control: Option<&Path>) -> Option<Option<EventsSettings>> {
+        if group.is_empty() {
+            return Some(None);
+        }
+        let at = Place::of("control.events-group");
+        let group = self.allowed(&at, Some(group.to_owned()).filter(|group| is_group(group)))?;
+        let socket = control?.with_file_name(EventsSettings::SOCKET);
+        if control == Some(&socket) || socket.as_os_str().len() > 107 {
+            let hint = format!("give 'control.socket' another name than '{}'", EventsSettings::SOCKET);
+            let what = format!("the socket of its members would be '{}', which cannot be", socket.display());
+            self.note(&at, &what, Some(hint));
+            return None;
+        }
+        Some(Some(EventsSettings { socket, group }))
     }
 
     fn blind_after(&mut self, text: &str) -> Option<Option<Duration>> {
@@ -240,4 +256,11 @@ impl Check<'_, '_> {
     fn note(&mut self, place: &Place, what: &impl Display, hint: Option<String>) {
         self.problems.push(self.document.problem(place, &format!("'{place}': {what}"), hint));
     }
+}
+
+/// Whether it can name a group: what groupadd(8) takes.
+fn is_group(name: &str) -> bool {
+    (1..=32).contains(&name.len())
+        && !name.starts_with('-')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.$".contains(&byte))
 }

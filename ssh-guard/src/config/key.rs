@@ -29,7 +29,7 @@ pub enum Shape {
 }
 
 /// Every key there is.
-pub const KEYS: [Key; 61] = [
+pub const KEYS: [Key; 65] = [
     key("guard.interfaces", Shape::Texts, r#"["auto"], or the different names of interfaces"#),
     key("guard.ports", Shape::Wholes, "1 to 16 different ports from 1 to 65535"),
     key("guard.mode", Shape::Text, r#""auto", "native", "generic" or "tc""#),
@@ -57,9 +57,16 @@ pub const KEYS: [Key; 61] = [
     key("allow.files", Shape::Texts, "the absolute paths of files"),
     key("block.networks", Shape::Texts, "addresses or networks"),
     key("block.files", Shape::Texts, "the absolute paths of files"),
-    key("input.kind", Shape::Text, r#""auto", "journal" or "file""#),
+    key("input.kind", Shape::Text, r#""auto", "journal", "file", "syslog", "stdin" or "socket""#),
     key("input.name", Shape::Text, "empty, or 1 to 32 letters, digits, '.', '_' or '-'"),
     key("input.path", Shape::Text, "the absolute path of a file"),
+    key(
+        "input.listen",
+        Shape::Text,
+        r#"as in "udp://127.0.0.1:5514", "tcp://127.0.0.1:5514" or "unix:///run/ssh-guard/log.sock""#,
+    ),
+    key("input.senders", Shape::Texts, "addresses or networks"),
+    key("input.users", Shape::Texts, "names or numbers of users"),
     key(
         "input.parser",
         Shape::Text,
@@ -103,6 +110,7 @@ pub const KEYS: [Key; 61] = [
     key("observe.blind-after", Shape::Text, r#"a time such as "90s" or "5m", up to "3650d", or "never""#),
     key("control.socket", Shape::Text, "an absolute path of at most 107 bytes"),
     key("control.group", Shape::Text, "the name of a group"),
+    key("control.events-group", Shape::Text, "empty, or the name of a group"),
 ];
 
 /// The tables that may be there several times.

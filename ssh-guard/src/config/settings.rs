@@ -13,6 +13,7 @@ use ssh_guard_common::source::SourceMask;
 pub use super::Weights;
 pub use super::interface::Interfaces;
 pub use super::port::Ports;
+use crate::input::Listen;
 use crate::lists::parse::Listed;
 use crate::parse::Parser;
 use crate::parse::pattern::Pattern;
@@ -30,7 +31,8 @@ pub struct Settings {
     pub allow: Vec<IpNet>,
     /// What is always blocked.
     pub block: BlockSettings,
-    /// Where log lines come from: at least one input, no two of one name.
+    /// Where log lines and auth events come from: at least one input, no two of one name, at most one of the kind
+    /// `socket`. If there is none of that kind, events can be posted all the same.
     pub inputs: Vec<InputSettings>,
     /// The servers that the configuration describes, no two of one name; each has proven itself on its samples.
     pub patterns: Vec<Arc<Pattern>>,
@@ -118,6 +120,11 @@ pub struct InputSettings {
     pub parser: Parser,
 }
 
+impl InputSettings {
+    /// What the input of posted events is called, unless it is configured under another name.
+    pub const SOCKET: &str = "socket";
+}
+
 /// What an input reads.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum InputKind {
@@ -135,6 +142,23 @@ pub enum InputKind {
         /// Whether its lines lack the header of a syslog transport, so that any client can forge one.
         bare: bool,
     },
+    /// What syslog daemons send.
+    Syslog {
+        /// Where it is received.
+        listen: Listen,
+        /// Who may send over UDP and TCP; not empty for these.
+        senders: Vec<IpNet>,
+        /// Whose processes may send to a Unix socket, beside root's, by their names or numbers; if empty, only who may write to
+        /// the socket's file.
+        users: Vec<String>,
+    },
+    /// Standard input.
+    Stdin {
+        /// As for a file.
+        bare: bool,
+    },
+    /// Auth events that applications post to the control socket.
+    Socket,
 }
 
 /// How much is kept.
@@ -166,9 +190,58 @@ pub struct ControlSettings {
     pub socket: PathBuf,
     /// The group whose members may use the control socket.
     pub group: String,
+    /// Where members of a group may post auth events, and do nothing else; none unless it is configured.
+    pub events: Option<EventsSettings>,
+}
+
+/// Who may post auth events, and do nothing else.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EventsSettings {
+    /// The path of their socket, beside the control socket.
+    pub socket: PathBuf,
+    /// Their group.
+    pub group: String,
+}
+
+impl EventsSettings {
+    /// The name of their socket, in the folder of the control socket.
+    pub const SOCKET: &str = "events.sock";
+}
+
+impl InputKind {
+    /// The word for it, in configuration and JSON.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Journal { .. } => "journal",
+            Self::File { .. } => "file",
+            Self::Syslog { .. } => "syslog",
+            Self::Stdin { .. } => "stdin",
+            Self::Socket => "socket",
+        }
+    }
+
+    /// Whether its lines lack the header of a syslog transport.
+    #[must_use]
+    pub const fn is_bare(&self) -> bool {
+        matches!(self, Self::File { bare: true, .. } | Self::Stdin { bare: true })
+    }
 }
 
 impl Settings {
+    /// The inputs that are read: all but what is posted.
+    pub fn read_inputs(&self) -> impl Iterator<Item = &InputSettings> {
+        self.inputs.iter().filter(|input| input.kind != InputKind::Socket)
+    }
+
+    /// What the input of posted events is called.
+    #[must_use]
+    pub fn socket_input(&self) -> &str {
+        let configured = self.inputs.iter().find(|input| input.kind == InputKind::Socket);
+        configured.map_or(InputSettings::SOCKET, |input| &input.name)
+    }
+
     /// The rules of the policy.
     #[must_use]
     pub fn rules(&self) -> Rules {

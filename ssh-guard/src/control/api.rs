@@ -101,12 +101,15 @@ pub struct Count {
 pub struct InputStatus {
     /// Its name.
     pub name: String,
-    /// `journal` or `file`.
+    /// `journal`, `file`, `syslog`, `stdin` or `socket`.
     pub kind: String,
     /// Lines read.
     pub lines: u64,
     /// Lines that were understood to say something about a login.
     pub understood: u64,
+    /// Lines that were there and were not read, as they came faster than they could be taken.
+    #[serde(default)]
+    pub lost: u64,
     /// Seconds that it is behind what is written there.
     pub lag_seconds: f64,
     /// What keeps it from reading.

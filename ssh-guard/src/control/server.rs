@@ -3,17 +3,17 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post as posting};
 use axum::{Extension, Json, Router};
 use http_body_util::BodyExt as _;
 use ipnet::IpNet;
@@ -28,11 +28,14 @@ use super::api::{
     AllowRequest, BanRequest, Bans, DetachRequest, DisallowRequest, Done, ListRequest, Refusal,
     ResyncRequest, Sessions, Sources, Status, UnbanRequest,
 };
+use super::events::{Declined, EventsTaken, Form};
 use super::peer::Peer;
+use super::post;
 use crate::fault::{Exit, Fault};
 use crate::lists::parse::{Listed, NoList, Parser};
 use crate::network::Network;
 use crate::serve::{Bounds, serve};
+use crate::socket_file::{self, SocketFile, Taken};
 
 /// What the socket's requests are put to.
 pub trait Desk: Send + Sync + 'static {
@@ -62,6 +65,8 @@ pub trait Desk: Send + Sync + 'static {
     fn disallow(&self, request: DisallowRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
     /// Takes the programs off every interface.
     fn detach(&self, request: DetachRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
+    /// Has auth events judged that an application posted.
+    fn events(&self, form: Form, body: Bytes) -> impl Future<Output = Result<EventsTaken, Declined>> + Send;
 }
 
 /// A socket that is listened on.
@@ -69,34 +74,6 @@ pub struct Listening {
     listener: UnixListener,
     file: SocketFile,
     group: Option<Gid>,
-}
-
-/// The socket's file, which goes when this is dropped, unless another daemon's has taken its place.
-struct SocketFile {
-    path: PathBuf,
-    inode: Option<u64>,
-}
-
-impl SocketFile {
-    fn at(path: &Path) -> Self {
-        Self { path: path.to_owned(), inode: inode(path) }
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        let Self { path, inode: ours } = self;
-        if ours.is_none() || inode(path) != *ours {
-            return;
-        }
-        if let Err(error) = fs::remove_file(&path) {
-            warn!(?path, %error, "cannot remove the control socket");
-        }
-    }
-}
-
-fn inode(path: &Path) -> Option<u64> {
-    fs::symlink_metadata(path).ok().map(|file| file.ino())
 }
 
 /// Makes the socket, for root and `group` only.
@@ -138,20 +115,18 @@ pub fn listen(path: &Path, group: &str) -> Result<Listening, Fault> {
 
 /// Removes a socket that a daemon left behind which ended without a word.
 fn make_room(path: &Path) -> Result<(), Fault> {
-    let Ok(there) = fs::symlink_metadata(path) else { return Ok(()) };
-    if !there.file_type().is_socket() {
-        return Err(Fault::new(
-            Exit::Failure,
-            format!("cannot listen on '{}': it is no socket", path.display()),
-        )
-        .hint("remove it, or set 'control.socket' to another path"));
-    }
-    if StdUnixStream::connect(path).is_ok() {
-        return Err(Fault::new(Exit::Failure, format!("another daemon answers on '{}'", path.display()))
-            .hint("stop it first, or set 'control.socket' and 'guard.pin-path' to other paths"));
-    }
-    fs::remove_file(path).map_err(|error| {
-        Fault::new(Exit::Failure, format!("cannot remove '{}'", path.display())).because(error)
+    socket_file::make_room(path, |path| StdUnixStream::connect(path).is_ok()).map_err(|taken| match taken {
+        Taken::NoSocket => {
+            Fault::new(Exit::Failure, format!("cannot listen on '{}': it is no socket", path.display()))
+                .hint("remove it, or set 'control.socket' to another path")
+        }
+        Taken::Answered => {
+            Fault::new(Exit::Failure, format!("another daemon answers on '{}'", path.display()))
+                .hint("stop it first, or set 'control.socket' and 'guard.pin-path' to other paths")
+        }
+        Taken::Kept(error) => {
+            Fault::new(Exit::Failure, format!("cannot remove '{}'", path.display())).because(error)
+        }
     })
 }
 
@@ -164,13 +139,14 @@ impl Listening {
             .route("/v1/bans", get(bans::<D>))
             .route("/v1/sources", get(sources::<D>))
             .route("/v1/sessions", get(sessions::<D>))
-            .route("/v1/ban", post(ban::<D>))
-            .route("/v1/list", post(list::<D>))
-            .route("/v1/resync", post(resync::<D>))
-            .route("/v1/unban", post(unban::<D>))
-            .route("/v1/allow", post(allow::<D>))
-            .route("/v1/disallow", post(disallow::<D>))
-            .route("/v1/detach", post(detach::<D>))
+            .route("/v1/ban", posting(ban::<D>))
+            .route("/v1/list", posting(list::<D>))
+            .route("/v1/resync", posting(resync::<D>))
+            .route("/v1/unban", posting(unban::<D>))
+            .route("/v1/allow", posting(allow::<D>))
+            .route("/v1/disallow", posting(disallow::<D>))
+            .route("/v1/detach", posting(detach::<D>))
+            .route("/v1/events", posting(post::events::<D>))
             .with_state(desk);
         let prepare = |stream: &tokio::net::UnixStream, _| {
             let may_change = Peer::of(stream).is_some_and(|peer| peer.may_change(group));
@@ -178,24 +154,39 @@ impl Listening {
         };
         serve(listener, prepare, BOUNDS, stop).await;
     }
+
+    /// Answers those who may post auth events and do nothing else, until `stop` is cancelled; then removes the socket.
+    pub async fn answer_events<D: Desk>(self, desk: Arc<D>, stop: CancellationToken) {
+        let Self { listener, file: _file, group } = self;
+        let router = Router::new().route("/v1/events", posting(post::events::<D>)).with_state(desk);
+        let prepare = |stream: &tokio::net::UnixStream, _| {
+            let may_post = Peer::of(stream).is_some_and(|peer| peer.may_change(group));
+            router.clone().layer(Extension(MayChange(may_post)))
+        };
+        serve(listener, prepare, BOUNDS, stop).await;
+    }
 }
 
-const BOUNDS: Bounds = Bounds { connections: 32, connection: Duration::from_mins(1), body: 1 << 20 };
+const BOUNDS: Bounds = Bounds { connections: 32, connection: Duration::from_mins(1), body: BODY };
 
+/// The longest body of a request, but for lists, which are read as they come.
+pub(super) const BODY: usize = 1 << 20;
+
+/// Whether who asks may have something changed, or on the socket for that, post events.
 #[derive(Clone, Copy)]
-struct MayChange(bool);
+pub(super) struct MayChange(bool);
 
 impl MayChange {
-    fn check(self) -> Result<(), Fault> {
+    pub(super) fn check(self) -> Result<(), Fault> {
         if self.0 {
             return Ok(());
         }
-        Err(Fault::new(Exit::NotPermitted, "this takes root, or the group that 'control.group' names"))
+        Err(Fault::new(Exit::NotPermitted, "this takes root, or the group that the configuration names"))
     }
 }
 
 /// An answer, or a refusal with the status that fits.
-struct Answer<T>(Result<T, Fault>);
+pub(super) struct Answer<T>(pub(super) Result<T, Fault>);
 
 impl<T: serde::Serialize> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {

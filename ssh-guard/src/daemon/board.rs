@@ -82,6 +82,7 @@ impl InputNote {
             kind: self.kind.to_owned(),
             lines: self.stats.lines(),
             understood: self.understood.get(),
+            lost: self.stats.lost(),
             lag_seconds: self.stats.lag(clock::now()).as_secs_f64(),
             error: self.stats.fault(),
         }

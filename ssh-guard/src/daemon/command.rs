@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use ssh_guard_common::source::Source;
 use tokio::sync::{mpsc, oneshot};
 
 use super::board::Board;
 use super::guard::{check_reason, length};
+use super::poster::Poster;
 use super::sampler::{Sight, Tally};
 use super::sessions;
 use crate::control::Desk;
@@ -15,6 +17,7 @@ use crate::control::api::{
     AllowRequest, BanRequest, Bans, DetachRequest, DisallowRequest, Done, ListRequest, ResyncRequest,
     Sessions, Sources, Status, UnbanRequest,
 };
+use crate::control::events::{Batch, Declined, EventsTaken, Form};
 use crate::fault::{Exit, Fault};
 use crate::lists::parse::Listed;
 use crate::lists::{Entries, ListName};
@@ -67,6 +70,10 @@ pub(super) struct Counter {
     pub(super) guard: mpsc::Sender<Command>,
     /// The way to the keeper: orders to let go.
     pub(super) keeper: mpsc::Sender<Reply>,
+    /// Takes what applications post.
+    pub(super) poster: Poster,
+    /// The longest line, in bytes.
+    pub(super) line_bytes: usize,
 }
 
 impl Counter {
@@ -145,6 +152,13 @@ impl Desk for Counter {
 
     async fn disallow(&self, request: DisallowRequest) -> Result<Done, Fault> {
         self.ask(|answer| Command::Disallow { request, answer }).await?
+    }
+
+    async fn events(&self, form: Form, body: Bytes) -> Result<EventsTaken, Declined> {
+        let limit = self.line_bytes;
+        // Thousands of lines take longer than others may wait.
+        let parsed = tokio::task::spawn_blocking(move || Batch::parse(form, &body, limit)).await;
+        self.poster.take(parsed.map_err(|_| Declined::Ending)?).await
     }
 
     async fn detach(&self, DetachRequest {}: DetachRequest) -> Result<Done, Fault> {

@@ -166,15 +166,15 @@ impl Guard {
 
     /// Takes one auth event, and bans its source if that is called for.
     fn hear(&mut self, heard: &Heard) {
-        let Heard { event, read_at } = heard;
+        let Heard { event, read_at, at } = heard;
         self.metrics.heard(event.outcome, event.kind, event.count.get());
         let Some(address) = event.address else { return };
         self.tell_login(event, *read_at);
         let source = self.mask.apply(address.into());
         let prefix = self.mask.prefix_of(source);
-        // What an event in a backlog is worth was decided when it was written, not when it is read at last; that
-        // time is not vouched for, so the time of reading it is.
-        let now = *read_at;
+        // What an event in a backlog is worth was decided when it was written, not when it is read at last; where that
+        // time is not vouched for, the time of reading it is taken.
+        let now = *at;
         let mut banned = false;
         let judgement = self.policy.observe(event, source, now, || {
             // One that is excepted from its source's blocks is not to bring them about either.

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::event::AuthEvent;
-use crate::input::{Line, Sink, Stats};
+use crate::input::{Line, Refused, Sink, Stats};
 use crate::moment::Moment;
 use crate::observe::{LineOutcome, Metrics};
 use crate::parse::{Interpreter, Parser, Record};
@@ -18,6 +18,8 @@ use crate::parse::{Interpreter, Parser, Record};
 pub(super) struct Heard {
     pub(super) event: AuthEvent,
     pub(super) read_at: Moment,
+    /// When it happened, as far as that is known.
+    pub(super) at: Moment,
 }
 
 /// Takes the lines of one input.
@@ -27,6 +29,7 @@ pub(super) struct Intake {
     understood: IntCounter,
     ignored: IntCounter,
     too_long: IntCounter,
+    missed: Missed,
     name: String,
     stats: Arc<Stats>,
     heard: Vec<Heard>,
@@ -54,6 +57,7 @@ impl Intake {
             understood: metrics.lines(name, LineOutcome::Understood),
             ignored: metrics.lines(name, LineOutcome::Ignored),
             too_long: metrics.lines(name, LineOutcome::TooLong),
+            missed: Missed::new(name, metrics),
             stats,
             heard: Vec::new(),
             of_servers: 0,
@@ -88,6 +92,30 @@ impl Intake {
     }
 }
 
+/// The counters of what an input did not read.
+pub(super) struct Missed {
+    lost: IntCounter,
+    refused: [IntCounter; Refused::ALL.len()],
+}
+
+impl Missed {
+    pub(super) fn new(name: &str, metrics: &Metrics) -> Self {
+        Self { lost: metrics.lines_lost(name), refused: Refused::ALL.map(|why| metrics.refusals(name, why)) }
+    }
+
+    /// Shows what the input has counted.
+    pub(super) fn note(&self, stats: &Stats) {
+        raise(&self.lost, stats.lost());
+        for (counter, why) in self.refused.iter().zip(Refused::ALL) {
+            raise(counter, stats.refused(why));
+        }
+    }
+}
+
+fn raise(counter: &IntCounter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
+}
+
 /// So many first lines without a header are no accident.
 const STRANGE_LINES: u32 = 10;
 
@@ -96,7 +124,7 @@ impl Sink for Intake {
         match self.understand(line) {
             Some(event) => {
                 self.understood.inc();
-                self.heard.push(Heard { event, read_at: line.read_at });
+                self.heard.push(Heard { event, read_at: line.read_at, at: line.read_at });
             }
             None => self.ignored.inc(),
         }
@@ -104,7 +132,8 @@ impl Sink for Intake {
 
     async fn flush(&mut self) {
         self.stats.add_of_servers(mem::take(&mut self.of_servers));
-        self.too_long.inc_by(self.stats.too_long().saturating_sub(self.too_long.get()));
+        raise(&self.too_long, self.stats.too_long());
+        self.missed.note(&self.stats);
         if !self.heard.is_empty() && self.guard.send(mem::take(&mut self.heard)).await.is_err() {
             tracing::debug!("the guard has ended: lines are read for nobody");
         }

@@ -13,6 +13,7 @@ use super::command::{Command, Counter, Reply};
 use super::guard::{Enactor, Guard, Mailbox, Maps, Resync, Work};
 use super::intake::{Heard, Intake};
 use super::keeper::{self, Keeper, Outlook};
+use super::poster::Poster;
 use super::sampler::Sampling;
 use super::sessions::Around;
 use super::sessions::begin::{Begun, Parts, begin};
@@ -64,6 +65,8 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         enforce(&lists, earlier.as_ref(), capacity, &mut enactor)?
     };
     let socket = control::listen(&settings.control.socket, &settings.control.group)?;
+    let posting = settings.control.events.as_ref();
+    let posting = posting.map(|events| control::listen(&events.socket, &events.group)).transpose()?;
     let http = observe::listen(settings.listen).await?;
     let Loaded {
         ebpf,
@@ -114,7 +117,14 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     };
     // The guard takes note of the first as of a change.
     guard.protect(protected_seen.borrow().clone());
-    let (reading, input_notes) = follow(&settings, chosen, &metrics, &to_guard);
+    let (reading, mut input_notes) = follow(&settings, chosen, &metrics, &to_guard);
+    let poster = Poster::new(settings.socket_input(), &metrics, to_guard);
+    input_notes.push(InputNote {
+        name: settings.socket_input().to_owned(),
+        kind: InputKind::Socket.as_str(),
+        stats: Arc::clone(&poster.stats),
+        understood: poster.understood.clone(),
+    });
     let mut guarding = Stage::new("guard");
     let mailbox = Mailbox { commands, events, protected: protected_seen, sessions: sessions_seen };
     guarding.spawn(|stop| guard.run(mailbox, stop));
@@ -144,7 +154,12 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         book: Arc::clone(&sight.book),
         drift,
     };
-    let counter = Arc::new(Counter { board, sight, guard: orders, keeper: to_keeper });
+    let line_bytes = settings.limits.line_bytes.get();
+    let counter = Arc::new(Counter { board, sight, guard: orders, keeper: to_keeper, poster, line_bytes });
+    if let Some(posting) = posting {
+        let counter = Arc::clone(&counter);
+        answering.spawn(|stop| posting.answer_events(counter, stop));
+    }
     answering.spawn(|stop| socket.answer(counter, stop));
     answering.spawn(|stop| observe::answer(http, metrics, heartbeat, stop));
     Ok(Stages { inputs: reading, guard: guarding, answering })
@@ -153,7 +168,8 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
 /// Sets up the metrics.
 fn measure(settings: &Settings, interfaces: &[Interface]) -> Result<Arc<Metrics>, Fault> {
     let names: Vec<String> = interfaces.iter().map(|interface| interface.name.clone()).collect();
-    let inputs: Vec<String> = settings.inputs.iter().map(|input| input.name.clone()).collect();
+    let mut inputs: Vec<String> = settings.read_inputs().map(|input| input.name.clone()).collect();
+    inputs.push(settings.socket_input().to_owned());
     let metrics = Metrics::new(&inputs, &names)
         .map_err(|error| Fault::new(Exit::Failure, "cannot set up the metrics").because(error))?;
     Ok(Arc::new(metrics))
@@ -216,9 +232,9 @@ fn follow(
 ) -> (Stage, Vec<InputNote>) {
     let mut reading = Stage::new("inputs");
     let mut input_notes = Vec::new();
-    for (input, Choice { origin, .. }) in settings.inputs.iter().zip(chosen) {
+    for (input, Choice { origin, .. }) in settings.read_inputs().zip(chosen) {
         let stats = Arc::new(Stats::default());
-        let bare = matches!(input.kind, InputKind::File { bare: true, .. });
+        let bare = input.kind.is_bare();
         let intake = Intake::new(
             &input.name,
             input.parser.clone(),
@@ -232,6 +248,8 @@ fn follow(
             kind: match origin {
                 Origin::File(_) => "file",
                 Origin::Journal(_) => "journal",
+                Origin::Syslog(_) => "syslog",
+                Origin::Stdin => "stdin",
             },
             stats: Arc::clone(&stats),
             understood: metrics.lines(&input.name, LineOutcome::Understood),

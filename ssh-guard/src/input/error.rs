@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use super::Listen;
+
 /// Why an input cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
@@ -51,6 +53,31 @@ pub enum InputError {
         /// Its exit status, and the last it said.
         why: String,
     },
+    /// Nothing can be received there.
+    #[error("cannot listen at '{listen}'")]
+    Listen {
+        /// As configured.
+        listen: Listen,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// What was received there until now is received no more.
+    #[error("cannot receive at '{listen}'")]
+    Receive {
+        /// As configured.
+        listen: Listen,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// Standard input cannot be read.
+    #[error("cannot read standard input")]
+    Stdin {
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// Standard input has ended.
+    #[error("standard input has ended: nothing more will come")]
+    StdinEnded,
     /// Neither a journal nor a log file is there to read.
     #[error("no log of sshd found: {looked}")]
     NothingFound {
@@ -82,7 +109,28 @@ impl InputError {
             Self::NothingFound { .. } => {
                 Some(r#"add [[input]] with kind = "file" and the path of the log that sshd writes to"#)
             }
-            Self::Open { .. } | Self::Read { .. } | Self::Run { .. } => None,
+            Self::Listen { source, listen } => match source.kind() {
+                io::ErrorKind::AddrInUse => Some(
+                    "another program, or another daemon, receives there: stop it, or set another 'listen'",
+                ),
+                io::ErrorKind::AddrNotAvailable => {
+                    Some("the machine does not have this address, or not yet: correct 'listen'")
+                }
+                io::ErrorKind::PermissionDenied if matches!(listen, Listen::Unix(_)) => {
+                    Some("the socket must lie in a folder that this user may write")
+                }
+                io::ErrorKind::PermissionDenied => {
+                    Some("ports below 1024 take root or CAP_NET_BIND_SERVICE: set another 'listen'")
+                }
+                io::ErrorKind::AlreadyExists => Some("remove it, or set another 'listen'"),
+                _ => None,
+            },
+            Self::Open { .. }
+            | Self::Read { .. }
+            | Self::Run { .. }
+            | Self::Receive { .. }
+            | Self::Stdin { .. }
+            | Self::StdinEnded => None,
         }
     }
 

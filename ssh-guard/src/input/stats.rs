@@ -15,6 +15,8 @@ pub struct Stats {
     unreadable: AtomicU64,
     not_vouched: AtomicU64,
     of_servers: AtomicU64,
+    lost: AtomicU64,
+    refused: [AtomicU64; Refused::ALL.len()],
     restarts: AtomicU64,
     errors: AtomicU64,
     last_line: AtomicU64,
@@ -30,6 +32,36 @@ pub(crate) struct Counts {
     pub(crate) too_long: u64,
     pub(crate) unreadable: u64,
     pub(crate) not_vouched: u64,
+    pub(crate) lost: u64,
+}
+
+/// Why an input that others send to did not take something; it is no line then.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Refused {
+    /// A datagram or a connection of somebody who is none of the senders.
+    Stranger,
+    /// A connection, as there are as many as there may be; or one that made room for the sender's next.
+    Crowded,
+    /// A connection whose frames cannot be told apart.
+    Framing,
+    /// A connection that said nothing for too long, or took too long over a line.
+    Slow,
+}
+
+impl Refused {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Stranger, Self::Crowded, Self::Framing, Self::Slow];
+
+    /// The word for it, in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stranger => "stranger",
+            Self::Crowded => "crowded",
+            Self::Framing => "framing",
+            Self::Slow => "slow",
+        }
+    }
 }
 
 impl Stats {
@@ -68,6 +100,16 @@ impl Stats {
         self.of_servers.fetch_add(lines, Relaxed);
     }
 
+    /// Lines that were there, and that nobody has read: they came faster than they could be taken.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Relaxed)
+    }
+
+    /// What was not taken for a reason.
+    pub fn refused(&self, why: Refused) -> u64 {
+        self.refused[why as usize].load(Relaxed)
+    }
+
     /// How often the command that reads the journal was started again.
     pub fn restarts(&self) -> u64 {
         self.restarts.load(Relaxed)
@@ -95,7 +137,8 @@ impl Stats {
     }
 
     pub(crate) fn add(&self, counts: Counts, read_at: Moment) {
-        let Counts { lines, bytes, too_long, unreadable, not_vouched } = counts;
+        let Counts { lines, bytes, too_long, unreadable, not_vouched, lost } = counts;
+        self.lost.fetch_add(lost, Relaxed);
         self.lines.fetch_add(lines, Relaxed);
         self.bytes.fetch_add(bytes, Relaxed);
         self.too_long.fetch_add(too_long, Relaxed);
@@ -104,6 +147,10 @@ impl Stats {
         if lines > 0 {
             self.last_line.store(nanos(read_at), Relaxed);
         }
+    }
+
+    pub(crate) fn refuse(&self, why: Refused) {
+        self.refused[why as usize].fetch_add(1, Relaxed);
     }
 
     /// Notes that the input is behind, since `since` unless it was before.
@@ -167,6 +214,15 @@ mod tests {
         assert!(!stats.works());
         assert!(stats.failed("input/output error"));
         assert_eq!(stats.errors(), 4);
+    }
+
+    #[test]
+    fn each_reason_to_refuse_is_counted_apart() {
+        let stats = Stats::default();
+        Refused::ALL.into_iter().enumerate().for_each(|(number, why)| {
+            (0..=number).for_each(|_| stats.refuse(why));
+        });
+        assert_eq!(Refused::ALL.map(|why| stats.refused(why)), [1, 2, 3, 4]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use ssh_guard_common::verdict::Verdict;
 use crate::ban::Reason;
 use crate::config::settings::Mode;
 use crate::event::{Kind, Outcome};
+use crate::input::Refused;
 use crate::session::{Stage, Totals};
 pub use labels::{LineOutcome, MapOperation, Unbanned};
 
@@ -29,6 +30,8 @@ pub struct Metrics {
     /// By outcome and kind, found once: each event counts in one of them.
     auth_events: [[Counter; Kind::ALL.len()]; Outcome::ALL.len()],
     log_lines: CounterVec,
+    lines_lost: CounterVec,
+    input_refused: CounterVec,
     bans: CounterVec,
     unbans: CounterVec,
     map_errors: CounterVec,
@@ -126,6 +129,16 @@ impl Metrics {
                 Kind::ALL.map(|kind| auth_events.with_label_values(&[outcome.as_str(), kind.as_str()]))
             }),
             log_lines: counters("log_lines_total", "Log lines read", &["input", "outcome"])?,
+            lines_lost: counters(
+                "lines_lost_total",
+                "Log lines that were there and were not read",
+                &["input"],
+            )?,
+            input_refused: counters(
+                "input_refused_total",
+                "Datagrams and connections that an input did not take",
+                &["input", "reason"],
+            )?,
             bans: counters("bans_total", "Bans begun", &["reason"])?,
             unbans: counters("unbans_total", "Bans ended", &["cause"])?,
             map_errors: counters("map_errors_total", "What the kernel refused to do", &["map", "operation"])?,
@@ -166,6 +179,10 @@ impl Metrics {
         {
             self.log_lines.with_label_values(&[input.as_str(), outcome.as_str()]);
         }
+        for input in inputs {
+            self.lines_lost.with_label_values(&[input.as_str()]);
+            Refused::ALL.iter().for_each(|why| drop(self.refusals(input, *why)));
+        }
         for interface in interfaces {
             self.set_attached(interface, None);
         }
@@ -191,6 +208,18 @@ impl Metrics {
     #[must_use]
     pub fn lines(&self, input: &str, outcome: LineOutcome) -> Counter {
         self.log_lines.with_label_values(&[input, outcome.as_str()])
+    }
+
+    /// The counter of an input's lines that were lost, to be kept by who counts them.
+    #[must_use]
+    pub fn lines_lost(&self, input: &str) -> Counter {
+        self.lines_lost.with_label_values(&[input])
+    }
+
+    /// The counter of what an input refused for one reason, to be kept by who counts it.
+    #[must_use]
+    pub fn refusals(&self, input: &str, why: Refused) -> Counter {
+        self.input_refused.with_label_values(&[input, why.as_str()])
     }
 
     /// The counter of sockets that were closed, to be kept by who closes them.
@@ -339,6 +368,8 @@ mod tests {
             "ssh_guard_bytes_total{verdict=\"passed\"} 0",
             "ssh_guard_auth_events_total{event=\"failure\",kind=\"password\"} 0",
             "ssh_guard_log_lines_total{input=\"auth\",outcome=\"too-long\"} 0",
+            "ssh_guard_lines_lost_total{input=\"auth\"} 0",
+            "ssh_guard_input_refused_total{input=\"auth\",reason=\"stranger\"} 0",
             "ssh_guard_bans_total{reason=\"threshold\"} 0",
             "ssh_guard_unbans_total{cause=\"expired\"} 0",
             "ssh_guard_bans_active{family=\"ipv6\"} 0",

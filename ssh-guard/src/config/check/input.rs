@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Check;
+use crate::config::network;
 use crate::config::place::Place;
 use crate::config::quote::shown;
 use crate::config::settings::{InputKind, InputSettings};
 use crate::config::{Config, Input};
+use crate::input::Listen;
 use crate::parse::Parser;
 use crate::parse::pattern::Pattern;
 
@@ -130,31 +132,103 @@ impl Check<'_, '_> {
                 return None;
             }
             "file" => {
-                let path = self.path(&at.key("path"), &input.path, |path| !path.ends_with('/'))?;
-                return Some(InputKind::File { path, bare: input.bare });
+                let path = self.path(&at.key("path"), &input.path, |path| !path.ends_with('/'));
+                InputKind::File { path: path?, bare: input.bare }
             }
             "auto" => InputKind::Auto,
             "journal" if input.path.is_empty() => InputKind::Journal { directory: None },
             "journal" => {
                 InputKind::Journal { directory: Some(self.path(&at.key("path"), &input.path, |_| true)?) }
             }
+            "syslog" => self.syslog(at, input)?,
+            "stdin" => InputKind::Stdin { bare: input.bare },
+            "socket" => InputKind::Socket,
             _ => return self.allowed(&at.key("kind"), None),
         };
-        if kind == InputKind::Auto && !input.path.is_empty() {
-            let hint = "write kind = \"file\", or take the path out".to_owned();
-            self.note(&at.key("path"), &"an input of the kind 'auto' has no path", Some(hint));
+        if !matches!(kind, InputKind::File { .. } | InputKind::Journal { .. }) && !input.path.is_empty() {
+            let hint = match kind {
+                InputKind::Syslog { .. } => "write 'listen' in its place",
+                InputKind::Auto => "write kind = \"file\", or take the path out",
+                _ => "take it out",
+            };
+            let what = format!("an input of the kind '{}' has no path", kind.as_str());
+            self.note(&at.key("path"), &what, Some(hint.to_owned()));
         }
-        if input.bare {
-            let hint = "take it out".to_owned();
-            self.note(&at.key("bare"), &"only an input of the kind 'file' can be bare", Some(hint));
+        if input.bare && !kind.is_bare() {
+            let what = "only an input of the kind 'file' or 'stdin' can be bare";
+            self.note(&at.key("bare"), &what, Some("take it out".to_owned()));
+        }
+        if !matches!(kind, InputKind::Syslog { .. }) {
+            let foreign = [
+                ("listen", !input.listen.is_empty()),
+                ("senders", !input.senders.is_empty()),
+                ("users", !input.users.is_empty()),
+            ];
+            for (key, _) in foreign.into_iter().filter(|(_, there)| *there) {
+                let what = format!("only an input of the kind 'syslog' has '{key}'");
+                let hint = "write kind = \"syslog\", or take it out".to_owned();
+                self.note(&at.key(key), &what, Some(hint));
+            }
         }
         (self.problems.len() == before).then_some(kind)
+    }
+
+    fn syslog(&mut self, at: &Place, input: &Input) -> Option<InputKind> {
+        let before = self.problems.len();
+        if input.listen.is_empty() {
+            let hint = "add where it is received, as in listen = \"udp://127.0.0.1:5514\"".to_owned();
+            self.note(at, &"an input of the kind 'syslog' needs 'listen'", Some(hint));
+            return None;
+        }
+        let listen: Listen = self.allowed(&at.key("listen"), input.listen.parse().ok())?;
+        let mut senders = Vec::new();
+        for (index, sender) in input.senders.iter().enumerate() {
+            let place = at.key("senders").element(index);
+            match network::parse(sender) {
+                Ok(network) if network.prefix_len() == 0 => {
+                    let what = format!("'{sender}' is everybody, who could have anybody banned");
+                    self.note(&place, &what, Some("name the machines that send".to_owned()));
+                }
+                Ok(network) => senders.push(network),
+                Err(error) => self.note(&place, &error, Some(error.hint())),
+            }
+        }
+        for (index, user) in input.users.iter().enumerate() {
+            let is_name = (1..=32).contains(&user.len())
+                && user.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.$".contains(&byte));
+            self.allowed(&at.key("users").element(index), is_name.then_some(()));
+        }
+        let local = matches!(listen, Listen::Unix(_));
+        if local && !input.senders.is_empty() {
+            let what = "only over UDP and TCP are there senders";
+            let hint = "take it out; 'users' says who may send to the socket".to_owned();
+            self.note(&at.key("senders"), &what, Some(hint));
+        }
+        if !local && !input.users.is_empty() {
+            let what = "the users who send are known through a Unix socket only";
+            self.note(&at.key("users"), &what, Some("take it out".to_owned()));
+        }
+        if input.senders.is_empty() && !listen.is_local() {
+            let what = format!(
+                "'{listen}' can be reached from elsewhere, and no 'senders' say from whom lines are taken"
+            );
+            let hint = "add those that send, as in senders = [\"198.51.100.7\"]".to_owned();
+            self.note(&at.key("listen"), &what, Some(hint));
+        }
+        if senders.is_empty() && !local {
+            senders = ["127.0.0.0/8", "::1/128"].iter().filter_map(|network| network.parse().ok()).collect();
+        }
+        let users = input.users.clone();
+        (self.problems.len() == before).then_some(InputKind::Syslog { listen, senders, users })
     }
 
     /// Notes what two inputs may not have in common: their name, and anything that both would read, as each failure
     /// would count twice.
     fn compare(&mut self, at: &Place, input: &InputSettings, earlier: &[InputSettings]) {
-        if let Some(other) = earlier
+        if input.name == InputSettings::SOCKET && input.kind != InputKind::Socket {
+            let what = format!("'{}' is the name of what applications post", InputSettings::SOCKET);
+            self.note(&at.key("name"), &what, Some("give the input another 'name'".to_owned()));
+        } else if let Some(other) = earlier
             .iter()
             .find(|other| overlap(&other.kind, &input.kind) && share_lines(&other.parser, &input.parser))
         {
@@ -184,24 +258,40 @@ fn share_lines(one: &Parser, other: &Parser) -> bool {
 
 fn overlap(one: &InputKind, other: &InputKind) -> bool {
     match (one, other) {
-        (InputKind::Auto, InputKind::Auto) => true,
+        (InputKind::Auto, InputKind::Auto)
+        | (InputKind::Stdin { .. }, InputKind::Stdin { .. })
+        | (InputKind::Socket, InputKind::Socket) => true,
         (InputKind::Auto, InputKind::Journal { directory })
         | (InputKind::Journal { directory }, InputKind::Auto) => directory.is_none(),
         (InputKind::Journal { directory: one }, InputKind::Journal { directory: other }) => one == other,
         (InputKind::File { path: one, .. }, InputKind::File { path: other, .. }) => one == other,
-        // `auto` may settle on this file, which only shows once it looks for the journal.
-        (InputKind::Auto | InputKind::Journal { .. }, InputKind::File { .. })
-        | (InputKind::File { .. }, InputKind::Auto | InputKind::Journal { .. }) => false,
+        (InputKind::Syslog { listen: one, .. }, InputKind::Syslog { listen: other, .. }) => {
+            one.overlaps(other)
+        }
+        // `auto` may settle on a file, which only shows once it looks for the journal; what syslog and standard input bring
+        // is known to nobody before it comes.
+        (
+            InputKind::Auto
+            | InputKind::Journal { .. }
+            | InputKind::File { .. }
+            | InputKind::Syslog { .. }
+            | InputKind::Stdin { .. }
+            | InputKind::Socket,
+            _,
+        ) => false,
     }
 }
 
 fn default_name(kind: &InputKind) -> String {
     match kind {
-        InputKind::Auto => "auto".to_owned(),
-        InputKind::Journal { .. } => "journal".to_owned(),
         InputKind::File { path, .. } => {
             Path::file_name(path).map_or_else(String::new, |name| name.to_string_lossy().into_owned())
         }
+        InputKind::Auto
+        | InputKind::Journal { .. }
+        | InputKind::Syslog { .. }
+        | InputKind::Stdin { .. }
+        | InputKind::Socket => kind.as_str().to_owned(),
     }
 }
 

@@ -1,9 +1,9 @@
 use std::num::NonZeroU16;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::*;
-use crate::config::settings::InputSettings;
+use crate::config::settings::{EventsSettings, InputSettings};
 use crate::parse::Parser;
 
 mod refused;
@@ -15,7 +15,7 @@ fn every_value_arrives_as_what_it_means() {
         allow.sources = ["203.0.113.7", "::ffff:203.0.113.7", "10.0.0.0/8"]
         limits = { blocklist = 1024, networks = 1_048_576, sources = 4_194_304, new-sessions-per-minute = 6000, sessions = 4_194_303, open-sessions = 0, unauthenticated-sessions = 1_000_000, line-bytes = 0x400 }
         observe.listen = "[::1]:0"
-        control = { socket = "/run/x", group = "adm" }
+        control = { socket = "/run/x", group = "adm", events-group = "ftp" }
         [guard]
         interfaces = ["eth0", "eth1"]
         ports = [22, 2222]
@@ -36,6 +36,21 @@ fn every_value_arrives_as_what_it_means() {
         kind = "file"
         path = "/var/log/auth.log"
         bare = true
+        [[input]]
+        kind = "syslog"
+        listen = "udp://192.0.2.1:514"
+        senders = ["198.51.100.0/24", "2001:db8::7"]
+        [[input]]
+        kind = "syslog"
+        name = "local"
+        listen = "unix:///run/x.sock"
+        users = ["syslog", "104"]
+        [[input]]
+        kind = "stdin"
+        bare = true
+        [[input]]
+        kind = "socket"
+        name = "applications"
         "#,
     );
     let guard = &settings.guard;
@@ -65,7 +80,10 @@ fn every_value_arrives_as_what_it_means() {
         (4_194_303, 0, 1_000_000)
     );
     assert_eq!(settings.listen.to_string(), "[::1]:0");
-    assert_eq!((settings.control.socket, settings.control.group.as_str()), (PathBuf::from("/run/x"), "adm"));
+    let control = &settings.control;
+    assert_eq!((control.socket.as_path(), control.group.as_str()), (Path::new("/run/x"), "adm"));
+    let events = EventsSettings { socket: PathBuf::from("/run/events.sock"), group: "ftp".to_owned() };
+    assert_eq!(control.events.as_ref(), Some(&events));
     let policy = &settings.policy;
     assert_eq!((policy.threshold.to_string().as_str(), policy.window.as_secs()), ("2", 5_400));
     assert_eq!(policy.ladder, [60, 120].map(Duration::from_secs));
@@ -73,10 +91,38 @@ fn every_value_arrives_as_what_it_means() {
     assert_eq!(policy.weights, Weights { password: 2.0, pre_auth: 0.0, ..Weights::default() });
     let file = InputKind::File { path: PathBuf::from("/var/log/auth.log"), bare: true };
     let input = |name: &str, kind| InputSettings { name: name.to_owned(), kind, parser: Parser::Auto };
+    let syslog = InputKind::Syslog {
+        listen: "udp://192.0.2.1:514".parse().unwrap(),
+        senders: ["198.51.100.0/24", "2001:db8::7/128"].map(|network| network.parse().unwrap()).to_vec(),
+        users: Vec::new(),
+    };
+    let local = InputKind::Syslog {
+        listen: "unix:///run/x.sock".parse().unwrap(),
+        senders: Vec::new(),
+        users: vec!["syslog".to_owned(), "104".to_owned()],
+    };
     assert_eq!(
         settings.inputs,
-        [input("journal", InputKind::Journal { directory: None }), input("auth.log", file)]
+        [
+            input("journal", InputKind::Journal { directory: None }),
+            input("auth.log", file),
+            input("syslog", syslog),
+            input("local", local),
+            input("stdin", InputKind::Stdin { bare: true }),
+            input("applications", InputKind::Socket),
+        ]
     );
+    assert_eq!((settings.read_inputs().count(), settings.socket_input()), (5, "applications"));
+}
+
+#[test]
+fn syslog_is_taken_from_this_machine_alone_unless_senders_are_named() {
+    let settings = understood("[[input]]\nkind = 'syslog'\nlisten = 'tcp://[::1]:514'\n");
+    let InputKind::Syslog { senders, .. } = &settings.inputs[0].kind else { panic!("{settings:?}") };
+    let senders: Vec<_> = senders.iter().map(ToString::to_string).collect();
+    assert_eq!(senders, ["127.0.0.0/8", "::1/128"]);
+    assert_eq!(settings.socket_input(), "socket");
+    assert_eq!(settings.control.events, None);
 }
 
 #[test]

@@ -41,6 +41,7 @@ fn a_value_that_its_key_does_not_allow_is_refused_with_what_is_allowed() {
         ("control.socket", r#""control.sock""#),
         ("control.group", r#""a:b""#),
         ("control.group", r#""""#),
+        ("control.events-group", r#""a:b""#),
     ] {
         let allowed = key::find(key).unwrap().allowed;
         assert_eq!(
@@ -108,7 +109,7 @@ fn inputs_that_cannot_work_are_refused() {
     for (text, expected) in [
         (
             "[[input]]\nkind = \"jornal\"\n",
-            "2: 'input.kind' is \"jornal\" and must be \"auto\", \"journal\" or \"file\"",
+            "2: 'input.kind' is \"jornal\" and must be \"auto\", \"journal\", \"file\", \"syslog\", \"stdin\" or \"socket\"",
         ),
         (
             "\n[[input]]\nkind = \"file\"\n",
@@ -126,7 +127,7 @@ fn inputs_that_cannot_work_are_refused() {
         ),
         (
             "[[input]]\nkind = \"journal\"\nbare = true\n",
-            "3: 'input.bare': only an input of the kind 'file' can be bare\nhint: take it out",
+            "3: 'input.bare': only an input of the kind 'file' or 'stdin' can be bare\nhint: take it out",
         ),
         (
             "[[input]]\nparser = \"telnetd\"\n",
@@ -143,6 +144,71 @@ fn inputs_that_cannot_work_are_refused() {
     ] {
         assert_eq!(said(text), expected);
     }
+}
+
+#[test]
+fn syslog_from_nobody_knows_whom_is_refused() {
+    let syslog = |rest: &str| format!("[[input]]\nkind = \"syslog\"\n{rest}\n");
+    let allowed = key::find("input.listen").unwrap().allowed;
+    for (rest, expected) in [
+        (
+            "",
+            "1: 'input': an input of the kind 'syslog' needs 'listen'\n\
+             hint: add where it is received, as in listen = \"udp://127.0.0.1:5514\"",
+        ),
+        (
+            "listen = \"udp://127.0.0.1\"",
+            &format!("3: 'input.listen' is \"udp://127.0.0.1\" and must be {allowed}"),
+        ),
+        (
+            "listen = \"udp://0.0.0.0:514\"",
+            "3: 'input.listen': 'udp://0.0.0.0:514' can be reached from elsewhere, and no 'senders' say from whom lines \
+             are taken\nhint: add those that send, as in senders = [\"198.51.100.7\"]",
+        ),
+        (
+            "listen = \"udp://0.0.0.0:514\"\nsenders = [\"10.0.0.1\", \"0.0.0.0/0\"]",
+            "4: 'input.senders': '0.0.0.0/0' is everybody, who could have anybody banned\n\
+             hint: name the machines that send",
+        ),
+        (
+            "listen = \"udp://127.0.0.1:514\"\nsenders = [\"loghost\"]",
+            "4: 'input.senders': 'loghost' is not an address or a network: names are never resolved\n\
+             hint: write an address such as '203.0.113.7' or '2001:db8::7', or a network such as '198.51.100.0/24'",
+        ),
+        (
+            "listen = \"unix:///run/x\"\nsenders = [\"10.0.0.1\"]",
+            "4: 'input.senders': only over UDP and TCP are there senders\n\
+             hint: take it out; 'users' says who may send to the socket",
+        ),
+        (
+            "listen = \"udp://127.0.0.1:514\"\nusers = [\"syslog\"]",
+            "4: 'input.users': the users who send are known through a Unix socket only\nhint: take it out",
+        ),
+        (
+            "listen = \"unix:///run/x\"\nusers = [\"a b\"]",
+            "4: 'input.users' holds \"a b\" and must be names or numbers of users",
+        ),
+        (
+            "listen = \"unix:///run/x\"\npath = \"/run/x\"",
+            "4: 'input.path': an input of the kind 'syslog' has no path\nhint: write 'listen' in its place",
+        ),
+        (
+            "listen = \"unix:///run/x\"\nname = \"socket\"",
+            "4: 'input.name': 'socket' is the name of what applications post\nhint: give the input another 'name'",
+        ),
+    ] {
+        assert_eq!(said(&syslog(rest)), expected);
+    }
+    assert_eq!(
+        said("[[input]]\nsenders = [\"10.0.0.1\"]\n"),
+        "2: 'input.senders': only an input of the kind 'syslog' has 'senders'\n\
+         hint: write kind = \"syslog\", or take it out"
+    );
+    assert_eq!(
+        said("control = { socket = \"/run/events.sock\", events-group = \"ftp\" }\n"),
+        "1: 'control.events-group': the socket of its members would be '/run/events.sock', which cannot be\n\
+         hint: give 'control.socket' another name than 'events.sock'"
+    );
 }
 
 #[test]
@@ -164,6 +230,14 @@ fn inputs_that_get_in_each_others_way_are_refused() {
         (
             file("/a/x", "") + &file("/a/x", "y"),
             &format!("5: 'input': this may read what the input 'x' reads, {twice}"),
+        ),
+        (
+            "[[input]]\nkind = \"stdin\"\n".repeat(2),
+            &format!("3: 'input': this may read what the input 'stdin' reads, {twice}"),
+        ),
+        (
+            "[[input]]\nkind = \"syslog\"\nlisten = \"udp://127.0.0.1:514\"\n".repeat(2),
+            &format!("4: 'input': this may read what the input 'syslog' reads, {twice}"),
         ),
         (
             file("/a/x", "") + &file("/b/x", ""),
