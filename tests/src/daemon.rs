@@ -135,6 +135,58 @@ impl<'lab> Daemon<'lab> {
         self.process.wait(PATIENCE).code().expect("the daemon exits by itself")
     }
 
+    /// Writes a line to the daemon's standard input.
+    ///
+    /// # Panics
+    /// When it is closed.
+    pub fn write_line(&mut self, line: &str) {
+        self.process.write_line(line).expect("the daemon holds its standard input");
+    }
+
+    /// Closes the daemon's standard input.
+    pub fn close_input(&mut self) {
+        self.process.close_input();
+    }
+
+    /// Where events can be posted, and nothing else, if `control.events-group` is set.
+    #[must_use]
+    pub fn events_socket(&self) -> PathBuf {
+        self.socket().with_file_name("events.sock")
+    }
+
+    /// Posts auth events to the control socket.
+    ///
+    /// # Panics
+    /// When nobody answers.
+    #[must_use]
+    pub fn post_events(&self, content_type: &str, body: &str) -> http::Response {
+        http::post(&self.socket(), "/v1/events", content_type, body)
+            .unwrap_or_else(|why| panic!("cannot post: {why}\n{}", self.output()))
+    }
+
+    /// An input, as `status` tells it.
+    ///
+    /// # Panics
+    /// When there is none of that name.
+    #[must_use]
+    pub fn input(&self, name: &str) -> Value {
+        let status = self.json(&["status"]);
+        let inputs = status["inputs"].as_array().unwrap_or_else(|| panic!("no inputs: {status}"));
+        let input = inputs.iter().find(|input| input["name"] == name);
+        input.unwrap_or_else(|| panic!("no input '{name}': {status}")).clone()
+    }
+
+    /// Who is banned, in the order of the addresses.
+    ///
+    /// # Panics
+    /// When the daemon does not tell.
+    #[must_use]
+    pub fn banned(&self) -> Vec<String> {
+        let bans = self.json(&["bans"]);
+        let bans = bans["bans"].as_array().unwrap_or_else(|| panic!("no bans: {bans}"));
+        bans.iter().map(|ban| ban["source"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
     /// What the daemon wrote since it was started last.
     #[must_use]
     pub fn output(&self) -> String {

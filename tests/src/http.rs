@@ -2,6 +2,8 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::netns::Namespace;
@@ -32,6 +34,26 @@ pub fn get(namespace: &Namespace, server: SocketAddr, path: &str) -> io::Result<
         Ok::<_, io::Error>(answer)
     })?;
     parse(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, answer))
+}
+
+/// Posts a body to a server at a Unix socket.
+///
+/// # Errors
+/// When it does not answer within five seconds a read, or not with HTTP.
+pub fn post(socket: &Path, path: &str, content_type: &str, body: &str) -> io::Result<Response> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Type: {content_type}\r\n\
+         Content-Length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes())?;
+    // A server that refuses what is too long does not read all of it.
+    let sent = stream.write_all(body.as_bytes());
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).or_else(|error| if answer.is_empty() { Err(error) } else { Ok(0) })?;
+    parse(&answer).ok_or_else(|| sent.err().unwrap_or(io::ErrorKind::InvalidData.into()))
 }
 
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -38,6 +38,8 @@ pub const LINKER: &[Package] = &[
 
 /// What the tests start.
 pub const TESTS: &[Package] = &[
+    Package { name: "bsdutils", brings: "logger", reason: "sends syslog, in tests" },
+    Package { name: "curl", brings: "curl", reason: "posts events, in tests and from the hook of PAM" },
     Package { name: "hydra", brings: "hydra", reason: "guesses passwords, in tests" },
     Package { name: "iproute2", brings: "ip", reason: "lays out the tests' networks" },
     Package { name: "openssh-client", brings: "ssh", reason: "logs in, in tests against a real server" },
@@ -46,10 +48,16 @@ pub const TESTS: &[Package] = &[
         brings: "sshd",
         reason: "is that server; Debian also starts one on port 22",
     },
+    Package { name: "pamtester", brings: "pamtester", reason: "fails to log in by PAM, in tests" },
     Package {
         name: "prometheus",
         brings: "promtool",
         reason: "has promtool, which checks the metrics; Debian also starts a server on port 9090",
+    },
+    Package {
+        name: "rsyslog",
+        brings: "rsyslogd",
+        reason: "sends syslog, in tests; Debian also starts one, which writes to /var/log",
     },
     Package { name: "sshpass", brings: "sshpass", reason: "types wrong passwords in tests" },
     Package { name: "tcpdump", brings: "tcpdump", reason: "counts packets, which tests compare" },
