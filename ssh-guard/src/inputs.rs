@@ -6,7 +6,7 @@ use tracing::{info, warn};
 use crate::config::Settings;
 use crate::config::settings::InputKind;
 use crate::fault::{Exit, Fault};
-use crate::input::{Candidates, Choice, InputError, Journal, Origin, Senders, Syslog, Writer, auto};
+use crate::input::{Candidates, Choice, InputError, Journal, Listen, Origin, Senders, Syslog, Writer, auto};
 use crate::parse::Parser;
 
 /// Decides for each input that is read what it reads.
@@ -55,6 +55,15 @@ pub async fn announce(settings: &Settings, chosen: &[Choice]) {
         info!(input = input.name, why = choice.why, "input");
         if input.kind.is_bare() {
             warn!(input = input.name, "any client can forge lines of a bare stream, and have others banned");
+        }
+        if let InputKind::Syslog { listen: listen @ Listen::Udp(_), .. } = &input.kind
+            && !listen.is_local()
+        {
+            warn!(
+                input = input.name,
+                hint = "listen on loopback, or where nobody else can send; over TCP a sender's address is its own",
+                "whoever can send a datagram here can do so in the name of a sender, and have others banned"
+            );
         }
         // What `auto` chose it has just read.
         if input.kind != InputKind::Auto

@@ -16,7 +16,7 @@ const TAIL: usize = 3;
 /// A buffer that is read into and gives complete messages. One over the limit is skipped and counted, never cut in two.
 #[derive(Debug)]
 pub(crate) struct Frames {
-    /// Empty until something comes: idle connections take no room.
+    /// Empty until something comes: a connection on which nothing does takes no room.
     buffer: Vec<u8>,
     /// Where what was not given yet begins.
     start: usize,

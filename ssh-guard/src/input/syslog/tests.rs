@@ -15,7 +15,7 @@ use crate::input::{Line, Origin, Spec, Stats};
 
 const LIMIT: usize = 1024;
 
-/// Keeps what it is given; its flush waits while it is held.
+/// Keeps what it is given; a flush waits while it is shut.
 #[derive(Clone)]
 struct Basket {
     lines: Arc<Mutex<Vec<String>>>,
@@ -30,7 +30,27 @@ impl Sink for Basket {
     }
 
     async fn flush(&mut self) {
-        drop(self.gate.acquire().await);
+        self.gate.acquire().await.unwrap().forget();
+    }
+}
+
+impl Basket {
+    fn opened() -> Self {
+        let basket = Self::shut_from_the_start();
+        basket.open();
+        basket
+    }
+
+    fn shut_from_the_start() -> Self {
+        Self { lines: Arc::default(), gate: Arc::new(Semaphore::new(0)) }
+    }
+
+    fn open(&self) {
+        self.gate.add_permits(1 << 24);
+    }
+
+    fn shut(&self) {
+        self.gate.forget_permits(usize::MAX);
     }
 }
 
@@ -45,7 +65,7 @@ struct Running {
 
 impl Running {
     fn start(listen: Listen, senders: &[&str], users: Vec<u32>) -> Self {
-        let basket = Basket { lines: Arc::default(), gate: Arc::new(Semaphore::new(1)) };
+        let basket = Basket::opened();
         Self::start_with(basket, listen, senders, users)
     }
 
@@ -169,7 +189,7 @@ fn a_datagram_over_the_limit_is_counted_and_not_cut() {
 
 #[test]
 fn while_the_guard_is_busy_a_flood_loses_its_own_oldest_and_leaves_the_others_theirs() {
-    let basket = Basket { lines: Arc::default(), gate: Arc::new(Semaphore::new(0)) };
+    let basket = Basket::shut_from_the_start();
     let listen = Listen::Udp(free_udp());
     let running = Running::start_with(basket, listen, &["127.0.0.0/8"], Vec::new());
     ready(&running);
@@ -195,7 +215,7 @@ fn while_the_guard_is_busy_a_flood_loses_its_own_oldest_and_leaves_the_others_th
         table.lines().filter(|line| line.contains(&port)).any(|line| line.contains(":00000000 00:"))
     });
     running.send("127.0.0.2", b"<38>the other one again");
-    running.basket.gate.add_permits(1);
+    running.basket.open();
     // What is lost is told within a second after the flood, where the kernel had to throw something away.
     eventually("each is taken or lost", || {
         running.lines().len() as u64 + running.stats.lost() == SENT as u64 + 3
@@ -217,7 +237,7 @@ fn what_the_kernel_throws_away_is_counted_to_the_datagram() {
         senders: Senders::new(&["127.0.0.0/8".parse().unwrap()]),
         users: Vec::new(),
     };
-    let basket = Basket { lines: Arc::default(), gate: Arc::new(Semaphore::new(1)) };
+    let basket = Basket::opened();
     let (stats, stop) = (Arc::new(Stats::default()), CancellationToken::new());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let spec = Spec { name: "test".into(), origin: Origin::Syslog(syslog), line_bytes: LIMIT };
@@ -314,7 +334,7 @@ fn a_sender_that_connects_too_often_loses_its_own_connections() {
 
 #[test]
 fn while_the_guard_is_busy_a_sender_waits_and_nothing_is_lost() {
-    let basket = Basket { lines: Arc::default(), gate: Arc::new(Semaphore::new(0)) };
+    let basket = Basket::shut_from_the_start();
     let running = Running::start_with(basket, Listen::Tcp(free_tcp()), &["127.0.0.0/8"], Vec::new());
     eventually("it listens", || TcpStream::connect(running.at()).is_ok());
     let at = running.at();
@@ -325,10 +345,58 @@ fn while_the_guard_is_busy_a_sender_waits_and_nothing_is_lost() {
         }
     });
     eventually("the guard is busy", || running.lines().len() < 20_000);
-    running.basket.gate.add_permits(1);
+    running.basket.open();
     assert_eq!(running.wait_for(20_000).len(), 20_000);
     assert_eq!(running.stats.lost(), 0);
     sender.join().unwrap();
+}
+
+/// Connects from an address of the loopback.
+fn connect_from(from: &str, to: SocketAddr) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(from.parse().unwrap(), 0)).unwrap();
+        socket.connect(to).await.unwrap().into_std().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
+    stream
+}
+
+#[test]
+fn a_sender_with_many_connections_gets_no_more_than_one_with_a_single_one() {
+    let running = Running::tcp();
+    let crowd = std::iter::repeat_n("127.0.0.2", tcp::MOST_OF_ONE).chain(["127.0.0.3"]);
+    let mut streams: Vec<_> = crowd.map(|from| (from, connect_from(from, running.at()))).collect();
+    for (_, stream) in &mut streams {
+        stream.write_all(b"<38>hello\n").unwrap();
+    }
+    running.wait_for(streams.len());
+    running.basket.shut();
+    let floods: Vec<_> = streams
+        .into_iter()
+        .map(|(from, mut stream)| {
+            let line = format!("<38>{from} {}\n", "x".repeat(900));
+            // Until the input is stopped.
+            std::thread::spawn(move || while stream.write_all(line.as_bytes()).is_ok() {})
+        })
+        .collect();
+    let count = |from: &str| running.lines().iter().filter(|line| line[4..].starts_with(from)).count();
+    // Both have begun; from here on each always has more to say.
+    eventually("all are heard", || {
+        running.basket.gate.add_permits(1);
+        count("127.0.0.2") > 100 && count("127.0.0.3") > 100
+    });
+    let before = (count("127.0.0.2"), count("127.0.0.3"));
+    for _ in 0..300 {
+        running.basket.gate.add_permits(1);
+        eventually("it is taken", || running.basket.gate.available_permits() == 0);
+    }
+    let (crowd, single) = (count("127.0.0.2") - before.0, count("127.0.0.3") - before.1);
+    assert!(single * 3 > crowd && crowd > 0, "{single} of one connection, {crowd} of sixteen");
+    running.basket.open();
+    drop(running);
+    floods.into_iter().for_each(|flood| flood.join().unwrap());
 }
 
 /// A folder with the path of a socket in it.

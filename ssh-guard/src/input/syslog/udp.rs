@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
@@ -19,10 +20,10 @@ use super::datagram::receive;
 use super::framing::trimmed;
 use super::queue::{Message, Queue};
 use super::strangers::Strangers;
-use super::{Senders, Syslog};
+use super::{Listen, Senders, Syslog};
 use crate::clock;
 use crate::input::stats::Refused;
-use crate::input::{Feed, InputError, Line, Sink, Stopped};
+use crate::input::{Feed, InputError, Line, Sink, Stats, Stopped};
 use crate::moment::Moment;
 
 /// What the kernel may hold of datagrams that were not read yet, in bytes.
@@ -41,6 +42,7 @@ const QUIET: Duration = Duration::from_secs(1);
 /// A socket that is listened at.
 pub(super) struct Udp {
     socket: UdpSocket,
+    listen: Listen,
     inode: u64,
     senders: Senders,
     limit: usize,
@@ -73,6 +75,7 @@ impl Udp {
         let inode = inode(&socket).map_err(unbound)?;
         Ok(Self {
             socket: UdpSocket::from_std(socket).map_err(unbound)?,
+            listen: syslog.listen.clone(),
             inode,
             senders: syslog.senders.clone(),
             limit,
@@ -92,7 +95,7 @@ impl Udp {
                     biased;
                     () = feed.stop.cancelled() => return Err(Stopped),
                     ready = self.socket.readable() => if let Err(source) = ready {
-                        return Ok(self.failed(feed, source));
+                        return Ok(self.failed(source));
                     },
                     () = tokio::time::sleep(QUIET), if self.pressed => {
                         feed.counts.lost += self.look();
@@ -103,47 +106,52 @@ impl Udp {
             }
             match self.read(&feed.name, &feed.stats) {
                 Ok(missed) => feed.missed(missed),
-                Err(source) => return Ok(self.failed(feed, source)),
+                Err(source) => return Ok(self.failed(source)),
             }
             let mut read_at = clock::now();
             for message in std::iter::from_fn(|| self.queue.pop()).take(BATCH) {
                 read_at = message.read_at;
                 feed.line(&Line { process: None, pid: None, text: &message.text, read_at });
             }
-            self.flush(feed, read_at).await?;
+            if let Some(source) = self.flush(feed, read_at).await? {
+                return Ok(self.failed(source));
+            }
         }
     }
 
-    /// Hands the lines to the guard, and goes on reading meanwhile.
-    async fn flush<S: Sink>(&mut self, feed: &mut Feed<S>, read_at: Moment) -> Result<(), Stopped> {
-        let (name, stats) = (feed.name.clone(), feed.stats.clone());
-        let mut missed = Missed::default();
+    /// Hands the lines to the guard, and goes on reading meanwhile; returns how that failed, if it did.
+    async fn flush<S: Sink>(
+        &mut self,
+        feed: &mut Feed<S>,
+        read_at: Moment,
+    ) -> Result<Option<io::Error>, Stopped> {
+        let (name, stats) = (feed.name.clone(), Arc::clone(&feed.stats));
+        let (mut missed, mut broken) = (Missed::default(), None);
         {
             let mut flush = pin!(feed.flush(read_at));
             loop {
-                tokio::select! {
+                let read = tokio::select! {
                     biased;
                     flushed = &mut flush => {
                         flushed?;
                         break;
                     }
-                    // If it fails, the next read fails as well, and tells.
-                    Ok(()) = self.socket.readable() => match self.read(&name, &stats) {
-                        Ok(Missed { lost, too_long }) => {
-                            missed.lost += lost;
-                            missed.too_long += too_long;
-                        }
-                        Err(_) => tokio::task::yield_now().await,
-                    },
+                    ready = self.socket.readable(), if broken.is_none() => {
+                        ready.and_then(|()| self.read(&name, &stats))
+                    }
+                };
+                match read {
+                    Ok(more) => missed.add(more),
+                    Err(error) => broken = Some(error),
                 }
             }
         }
         feed.missed(missed);
-        Ok(())
+        Ok(broken)
     }
 
     /// Reads what there is into the queue.
-    fn read(&mut self, name: &str, stats: &crate::input::Stats) -> io::Result<Missed> {
+    fn read(&mut self, name: &str, stats: &Stats) -> io::Result<Missed> {
         let mut missed = Missed::default();
         let read_at = clock::now();
         for _ in 0..READS {
@@ -196,10 +204,15 @@ impl Udp {
         u64::from(dropped.map_or(0, |dropped| self.note_dropped(dropped)))
     }
 
-    fn failed<S>(&self, feed: &Feed<S>, source: io::Error) -> InputError {
-        tracing::debug!(input = feed.name, error = %source, "the socket is made anew");
-        let listen = self.socket.local_addr().map_or_else(|_| SocketAddr::from(([0; 4], 0)), |at| at);
-        InputError::Receive { listen: super::Listen::Udp(listen), source }
+    fn failed(&self, source: io::Error) -> InputError {
+        InputError::Receive { listen: self.listen.clone(), source }
+    }
+}
+
+impl Missed {
+    fn add(&mut self, more: Self) {
+        self.lost += more.lost;
+        self.too_long += more.too_long;
     }
 }
 

@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -16,11 +15,21 @@ use crate::input::stats::Refused;
 use crate::input::syslog::framing::{BadLength, Frames};
 use crate::moment::Moment;
 
-/// How long a message that has begun may take to end.
-const FRAME_TIME: Duration = Duration::from_secs(30);
-/// How long nothing may come. A sender on a quiet machine has nothing to say for long, and one that is told in between that it
-/// is over connects again.
-const IDLE_TIME: Duration = Duration::from_hours(12);
+/// How long a connection may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// Over a message that has begun.
+    frame: Duration,
+    /// Between two messages.
+    idle: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        // A sender on a quiet machine has nothing to say for long. One whose connection is closed in between connects again.
+        Self { frame: Duration::from_secs(30), idle: Duration::from_hours(12) }
+    }
+}
 
 /// What one read brought.
 #[derive(Debug)]
@@ -43,6 +52,7 @@ pub(super) struct Connection {
     batches: mpsc::Sender<Batch>,
     frames: Frames,
     stats: Arc<Stats>,
+    times: Times,
 }
 
 /// Why a connection is over.
@@ -63,7 +73,7 @@ impl Connection {
         limit: usize,
         stats: Arc<Stats>,
     ) -> Self {
-        Self { stream, place, batches, frames: Frames::new(limit), stats }
+        Self { stream, place, batches, frames: Frames::new(limit), stats, times: Times::default() }
     }
 
     /// Reads until the connection is over.
@@ -95,39 +105,47 @@ impl Connection {
     }
 
     async fn read(&mut self) -> Over {
-        let mut begun = None;
+        let mut begun: Option<Moment> = None;
         loop {
             let waited = match begun {
-                Some(since) => FRAME_TIME.saturating_sub(clock::now().since(since)),
-                None => IDLE_TIME,
+                Some(since) => self.times.frame.saturating_sub(clock::now().since(since)),
+                None => self.times.idle,
             };
-            let (place, stream, space) = (&self.place, &mut self.stream, self.frames.space());
-            let read = tokio::select! {
+            let ready = tokio::select! {
                 biased;
-                () = place.given_up() => return Over::Told,
-                read = tokio::time::timeout(waited, stream.read(space)) => read,
+                () = self.place.given_up() => return Over::Told,
+                ready = tokio::time::timeout(waited, self.stream.readable()) => ready,
             };
-            let over = match read {
+            let over = match ready {
                 Err(_) => Some(Over::Slow),
-                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => None,
-                Ok(Ok(0) | Err(_)) => Some(Over::Ended),
-                Ok(Ok(count)) => {
-                    self.frames.filled(count);
-                    None
-                }
+                Ok(Err(_)) => Some(Over::Ended),
+                Ok(Ok(())) => match self.stream.try_read(self.frames.space()) {
+                    Ok(0) => Some(Over::Ended),
+                    Ok(count) => {
+                        self.frames.filled(count);
+                        None
+                    }
+                    Err(error) if is_passing(&error) => continue,
+                    Err(_) => Some(Over::Ended),
+                },
             };
             let read_at = clock::now();
             self.place.hear(read_at);
-            let framing = self.hand_on(read_at, over.is_some()).await;
-            if let Some(over) = over.or(framing) {
+            let handed = match self.hand_on(read_at, over.is_some()).await {
+                Ok(handed) => handed,
+                Err(over) => return over,
+            };
+            if let Some(over) = over {
                 return over;
             }
-            begun = self.frames.is_in_one().then(|| begun.unwrap_or(read_at));
+            // What it waited for the guard is not the sender's delay.
+            let since = if handed { clock::now() } else { begun.unwrap_or(read_at) };
+            begun = self.frames.is_in_one().then_some(since);
         }
     }
 
-    /// Hands on what has come, once it is the sender's turn.
-    async fn hand_on(&mut self, read_at: Moment, last: bool) -> Option<Over> {
+    /// Hands on what has come, once it is the sender's turn; says whether there was anything.
+    async fn hand_on(&mut self, read_at: Moment, last: bool) -> Result<bool, Over> {
         let (mut texts, mut ends) = (Vec::new(), Vec::new());
         let broken = loop {
             match self.frames.next() {
@@ -140,15 +158,96 @@ impl Connection {
             }
         };
         let too_long = self.frames.take_too_long();
+        // Half of a message may name another source than the whole.
         let lost = u64::from(last && broken.is_none() && self.frames.is_in_one());
-        if ends.is_empty() && too_long == 0 && lost == 0 && broken.is_none() {
-            return None;
+        let any = !ends.is_empty() || too_long + lost > 0;
+        if any {
+            let turn = Arc::clone(&self.place.turn).acquire_owned().await.map_err(|_| Over::Told)?;
+            let batch = Batch { texts, ends, too_long, lost, read_at, turn };
+            self.batches.send(batch).await.map_err(|_| Over::Told)?;
         }
-        let Ok(turn) = Arc::clone(&self.place.turn).acquire_owned().await else { return Some(Over::Told) };
-        let batch = Batch { texts, ends, too_long, lost, read_at, turn };
-        if self.batches.send(batch).await.is_err() {
-            return Some(Over::Told);
+        broken.map_or(Ok(any), Err)
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::input::syslog::tcp::doors::{Doors, Entry};
+
+    /// A connection with these times, its other end, and what comes of it.
+    async fn connected(times: Times) -> (Connection, TcpStream, mpsc::Receiver<Batch>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let other = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let stream = listener.accept().await.unwrap().0;
+        let Entry::Open { place, .. } = Doors::default().enter([127, 0, 0, 1].into(), clock::now()) else {
+            panic!("there is room");
+        };
+        let (batches, arrived) = mpsc::channel(1);
+        let connection = Connection::new(stream, place, batches, 1024, Arc::default());
+        (Connection { times, ..connection }, other, arrived)
+    }
+
+    const LONG: Duration = Duration::from_mins(1);
+    const SHORT: Duration = Duration::from_millis(30);
+
+    #[tokio::test]
+    async fn a_message_that_does_not_end_ends_its_connection_and_is_lost() {
+        let (connection, mut other, mut arrived) = connected(Times { frame: SHORT, idle: LONG }).await;
+        let stats = Arc::clone(&connection.stats);
+        let ended = tokio::spawn(connection.run("test", CancellationToken::new()));
+        other.write_all(b"<38>a\n<38>never").await.unwrap();
+        assert_eq!(arrived.recv().await.unwrap().texts, b"<38>a");
+        assert_eq!(arrived.recv().await.unwrap().lost, 1);
+        ended.await.unwrap();
+        assert_eq!(stats.refused(Refused::Slow), 1);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_dribbles_in_is_given_no_more_time_for_it() {
+        let (connection, mut other, mut arrived) = connected(Times { frame: 3 * SHORT, idle: LONG }).await;
+        let stats = Arc::clone(&connection.stats);
+        let ended = tokio::spawn(connection.run("test", CancellationToken::new()));
+        while !ended.is_finished() {
+            // It fails once the other end is gone.
+            let _gone = other.write_all(b"x").await;
+            tokio::time::sleep(SHORT / 10).await;
         }
-        broken
+        assert_eq!(arrived.recv().await.unwrap().lost, 1);
+        assert_eq!(stats.refused(Refused::Slow), 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_nothing_comes_is_closed_and_nothing_is_lost() {
+        let (connection, _other, mut arrived) = connected(Times { frame: LONG, idle: SHORT }).await;
+        let stats = Arc::clone(&connection.stats);
+        connection.run("test", CancellationToken::new()).await;
+        assert!(arrived.recv().await.is_none());
+        assert_eq!(stats.refused(Refused::Slow), 1);
+    }
+
+    #[tokio::test]
+    async fn the_time_that_the_guard_takes_is_not_the_senders() {
+        let (connection, mut other, mut arrived) = connected(Times { frame: 10 * SHORT, idle: LONG }).await;
+        let stats = Arc::clone(&connection.stats);
+        let stop = CancellationToken::new();
+        let ended = tokio::spawn(connection.run("test", stop.clone()));
+        other.write_all(b"<38>a\n<38>b\n<38>half").await.unwrap();
+        let batch = arrived.recv().await.unwrap();
+        other.write_all(b"\n<38>c\n<38>half").await.unwrap();
+        // Held for longer than a message may take.
+        tokio::time::sleep(15 * SHORT).await;
+        drop(batch);
+        assert_eq!(arrived.recv().await.unwrap().texts, b"<38>half<38>c");
+        assert_eq!(stats.refused(Refused::Slow), 0);
+        stop.cancel();
+        ended.await.unwrap();
     }
 }
