@@ -1,5 +1,7 @@
 //! The hook for PAM, with names that a client chose.
 
+#![expect(clippy::unwrap_used, reason = "what helps a test panics where the test has failed")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -21,7 +23,7 @@ fn hook() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("dist/pam/ssh-guard-event")
 }
 
-/// Runs the hook as pam_exec(8) does, with these variables alone.
+/// Runs the hook as `pam_exec` does, with these variables alone.
 fn command(socket: &Path, variables: &[(&str, &[u8])]) -> Command {
     let mut command = Command::new(hook());
     command.arg(socket).env_clear();

@@ -1,5 +1,7 @@
 //! Auth events that applications post, up to the ban in the kernel.
 
+#![expect(clippy::unwrap_used, reason = "what helps a test panics where the test has failed")]
+
 use std::process::Command;
 
 use serde_json::{Value, json};

@@ -163,8 +163,8 @@ fn six_lines_on_standard_input_ban_and_its_end_ends_nothing_else() {
     eventually(PATIENCE, "the end is told", || {
         daemon.input("stdin")["error"].as_str().is_some_and(|told| told.contains("has ended"))
     });
-    let lines: String = (0..6).map(|number| format!("{}\n", failure("203.0.113.8", number))).collect();
-    std::fs::write(&log, lines).unwrap();
+    let lines: Vec<String> = (0..6).map(|number| failure("203.0.113.8", number)).collect();
+    std::fs::write(&log, lines.join("\n") + "\n").unwrap();
     eventually(PATIENCE, "the log is read still", || daemon.banned().contains(&"203.0.113.8".to_owned()));
     assert_eq!(daemon.terminate(), 0);
 }

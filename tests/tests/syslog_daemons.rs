@@ -1,5 +1,7 @@
 //! Real senders of syslog: rsyslog in all the forms that it sends in, and logger(1).
 
+#![expect(clippy::unwrap_used, reason = "what helps a test panics where the test has failed")]
+
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;

@@ -204,24 +204,24 @@ impl Check<'_, '_> {
         let socket = self.path(&Place::of("control.socket"), &control.socket, |path| path.len() <= 107);
         let group = Some(control.group.clone()).filter(|group| is_group(group));
         let group = self.allowed(&Place::of("control.group"), group);
-        let events = self.events(&control.events_group, socket.as_deref());
-        Some(ControlSettings { socket: socket?, group: group?, events: events? })
+        let events = match control.events_group.as_str() {
+            "" => None,
+            group => Some(self.events(group, socket.as_deref()?)?),
+        };
+        Some(ControlSettings { socket: socket?, group: group?, events })
     }
 
-    fn events(&mut self, group: &str, control: Option<&Path>) -> Option<Option<EventsSettings>> {
-        if group.is_empty() {
-            return Some(None);
-        }
+    fn events(&mut self, group: &str, control: &Path) -> Option<EventsSettings> {
         let at = Place::of("control.events-group");
         let group = self.allowed(&at, Some(group.to_owned()).filter(|group| is_group(group)))?;
-        let socket = control?.with_file_name(EventsSettings::SOCKET);
-        if control == Some(&socket) || socket.as_os_str().len() > 107 {
+        let socket = control.with_file_name(EventsSettings::SOCKET);
+        if control == socket || socket.as_os_str().len() > 107 {
             let hint = format!("give 'control.socket' another name than '{}'", EventsSettings::SOCKET);
             let what = format!("the socket of its members would be '{}', which cannot be", socket.display());
             self.note(&at, &what, Some(hint));
             return None;
         }
-        Some(Some(EventsSettings { socket, group }))
+        Some(EventsSettings { socket, group })
     }
 
     fn blind_after(&mut self, text: &str) -> Option<Option<Duration>> {

@@ -127,6 +127,7 @@ impl Form {
 
 impl Batch {
     /// Reads a request's body; a bad line spoils no other. Lines are of at most `limit` bytes.
+    #[must_use]
     pub fn parse(form: Form, body: &[u8], limit: usize) -> Self {
         let mut batch = Self::default();
         match form {

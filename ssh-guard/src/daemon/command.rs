@@ -72,8 +72,6 @@ pub(super) struct Counter {
     pub(super) keeper: mpsc::Sender<Reply>,
     /// Takes what applications post.
     pub(super) poster: Poster,
-    /// The longest line, in bytes.
-    pub(super) line_bytes: usize,
 }
 
 impl Counter {
@@ -155,7 +153,7 @@ impl Desk for Counter {
     }
 
     async fn events(&self, form: Form, body: Bytes) -> Result<EventsTaken, Declined> {
-        let limit = self.line_bytes;
+        let limit = self.poster.line_bytes;
         // Thousands of lines take longer than others may wait.
         let parsed = tokio::task::spawn_blocking(move || Batch::parse(form, &body, limit)).await;
         self.poster.take(parsed.map_err(|_| Declined::Ending)?).await

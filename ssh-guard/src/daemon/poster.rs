@@ -22,6 +22,8 @@ use crate::observe::{LineOutcome, Metrics};
 pub(super) struct Poster {
     pub(super) stats: Arc<Stats>,
     pub(super) understood: IntCounter,
+    /// The longest line, in bytes.
+    pub(super) line_bytes: usize,
     ignored: IntCounter,
     too_long: IntCounter,
     missed: Missed,
@@ -30,8 +32,14 @@ pub(super) struct Poster {
 }
 
 impl Poster {
-    pub(super) fn new(name: &str, metrics: &Metrics, guard: mpsc::Sender<Vec<Heard>>) -> Self {
+    pub(super) fn new(
+        name: &str,
+        line_bytes: usize,
+        metrics: &Metrics,
+        guard: mpsc::Sender<Vec<Heard>>,
+    ) -> Self {
         Self {
+            line_bytes,
             stats: Arc::new(Stats::default()),
             understood: metrics.lines(name, LineOutcome::Understood),
             ignored: metrics.lines(name, LineOutcome::Ignored),
@@ -144,7 +152,7 @@ mod tests {
     fn poster(capacity: usize) -> (Poster, mpsc::Receiver<Vec<Heard>>, Arc<Metrics>) {
         let (guard, heard) = mpsc::channel(capacity);
         let metrics = Arc::new(Metrics::new(&["socket".to_owned()], &[]).unwrap());
-        (Poster::new("socket", &metrics, guard), heard, metrics)
+        (Poster::new("socket", 8192, &metrics, guard), heard, metrics)
     }
 
     fn batch(lines: &[&str]) -> Batch {

@@ -21,9 +21,9 @@ use super::sessions::sensing::Sensing;
 use super::{adopt, configured};
 use crate::allowlist::Allowlist;
 use crate::config::Settings;
-use crate::config::settings::InputKind;
-use crate::control;
+use crate::config::settings::{ControlSettings, InputKind};
 use crate::control::api::{BanCounts, InterfaceStatus};
+use crate::control::{self, Listening};
 use crate::fault::{Exit, Fault};
 use crate::input::{self, Choice, Origin, Spec, Stats};
 use crate::interface::{Interface, Network};
@@ -64,9 +64,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         let mut enactor = Enactor { blocklist, networks, settings, clock, allowlist, protected, metrics };
         enforce(&lists, earlier.as_ref(), capacity, &mut enactor)?
     };
-    let socket = control::listen(&settings.control.socket, &settings.control.group)?;
-    let posting = settings.control.events.as_ref();
-    let posting = posting.map(|events| control::listen(&events.socket, &events.group)).transpose()?;
+    let sockets = listen(&settings.control)?;
     let http = observe::listen(settings.listen).await?;
     let Loaded {
         ebpf,
@@ -117,14 +115,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     };
     // The guard takes note of the first as of a change.
     guard.protect(protected_seen.borrow().clone());
-    let (reading, mut input_notes) = follow(&settings, chosen, &metrics, &to_guard);
-    let poster = Poster::new(settings.socket_input(), &metrics, to_guard);
-    input_notes.push(InputNote {
-        name: settings.socket_input().to_owned(),
-        kind: InputKind::Socket.as_str(),
-        stats: Arc::clone(&poster.stats),
-        understood: poster.understood.clone(),
-    });
+    let (reading, input_notes, poster) = follow(&settings, chosen, &metrics, &to_guard);
     let mut guarding = Stage::new("guard");
     let mailbox = Mailbox { commands, events, protected: protected_seen, sessions: sessions_seen };
     guarding.spawn(|stop| guard.run(mailbox, stop));
@@ -154,13 +145,8 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         book: Arc::clone(&sight.book),
         drift,
     };
-    let line_bytes = settings.limits.line_bytes.get();
-    let counter = Arc::new(Counter { board, sight, guard: orders, keeper: to_keeper, poster, line_bytes });
-    if let Some(posting) = posting {
-        let counter = Arc::clone(&counter);
-        answering.spawn(|stop| posting.answer_events(counter, stop));
-    }
-    answering.spawn(|stop| socket.answer(counter, stop));
+    let counter = Arc::new(Counter { board, sight, guard: orders, keeper: to_keeper, poster });
+    answer(&counter, sockets, &mut answering);
     answering.spawn(|stop| observe::answer(http, metrics, heartbeat, stop));
     Ok(Stages { inputs: reading, guard: guarding, answering })
 }
@@ -223,13 +209,33 @@ fn close_sockets(
     stage.spawn(|stop| closer.run(stop));
 }
 
-/// Follows the inputs.
+/// Makes the control socket, and that for those who may post events and do nothing else, if it is configured.
+fn listen(control: &ControlSettings) -> Result<(Listening, Option<Listening>), Fault> {
+    let socket = control::listen(&control.socket, &control.group)?;
+    let events = control.events.as_ref();
+    let events = events.map(|events| control::listen(&events.socket, &events.group)).transpose()?;
+    Ok((socket, events))
+}
+
+/// Answers at these sockets.
+fn answer(counter: &Arc<Counter>, sockets: (Listening, Option<Listening>), stage: &mut Stage) {
+    let (socket, events) = sockets;
+    if let Some(events) = events {
+        let counter = Arc::clone(counter);
+        stage.spawn(|stop| events.answer_events(counter, stop));
+    }
+    let counter = Arc::clone(counter);
+    stage.spawn(|stop| socket.answer(counter, stop));
+}
+
+/// Follows the inputs, and makes that of what applications post.
 fn follow(
     settings: &Settings,
     chosen: Vec<Choice>,
     metrics: &Arc<Metrics>,
     to_guard: &mpsc::Sender<Vec<Heard>>,
-) -> (Stage, Vec<InputNote>) {
+) -> (Stage, Vec<InputNote>, Poster) {
+    let line_bytes = settings.limits.line_bytes.get();
     let mut reading = Stage::new("inputs");
     let mut input_notes = Vec::new();
     for (input, Choice { origin, .. }) in settings.read_inputs().zip(chosen) {
@@ -254,11 +260,19 @@ fn follow(
             stats: Arc::clone(&stats),
             understood: metrics.lines(&input.name, LineOutcome::Understood),
         });
-        let line_bytes = settings.limits.line_bytes.get();
         let spec = Spec { name: input.name.clone(), origin, line_bytes };
         reading.spawn(|stop| input::follow(spec, intake, stats, stop));
     }
-    (reading, input_notes)
+    let name = settings.socket_input();
+    let poster = Poster::new(name, line_bytes, metrics, to_guard.clone());
+    let (stats, understood) = (Arc::clone(&poster.stats), poster.understood.clone());
+    input_notes.push(InputNote {
+        name: name.to_owned(),
+        kind: InputKind::Socket.as_str(),
+        stats,
+        understood,
+    });
+    (reading, input_notes, poster)
 }
 
 /// Batches of auth events that may wait for the guard; then the inputs wait, and what they have not read lies in the

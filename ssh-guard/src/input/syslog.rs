@@ -81,7 +81,7 @@ pub(super) async fn follow<S: Sink>(syslog: Syslog, feed: &mut Feed<S>) {
 /// Receives until that fails.
 async fn receive<S: Sink>(syslog: &Syslog, feed: &mut Feed<S>) -> Result<InputError, Stopped> {
     let limit = feed.line_bytes;
-    let ended = match &syslog.listen {
+    match &syslog.listen {
         Listen::Udp(at) => match Udp::bind(syslog, *at, limit) {
             Ok(udp) => {
                 feed.works();
@@ -103,8 +103,7 @@ async fn receive<S: Sink>(syslog: &Syslog, feed: &mut Feed<S>) -> Result<InputEr
             }
             Err(error) => Ok(error),
         },
-    };
-    ended
+    }
 }
 
 #[cfg(test)]

@@ -181,7 +181,9 @@ impl Metrics {
         }
         for input in inputs {
             self.lines_lost.with_label_values(&[input.as_str()]);
-            Refused::ALL.iter().for_each(|why| drop(self.refusals(input, *why)));
+            for why in Refused::ALL {
+                self.input_refused.with_label_values(&[input.as_str(), why.as_str()]);
+            }
         }
         for interface in interfaces {
             self.set_attached(interface, None);

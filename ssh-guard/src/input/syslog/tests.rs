@@ -15,6 +15,9 @@ use crate::input::{Line, Origin, Spec, Stats};
 
 const LIMIT: usize = 1024;
 
+/// Messages of a flood.
+const SENT: usize = 20_000;
+
 /// Keeps what it is given; a flush waits while it is shut.
 #[derive(Clone)]
 struct Basket {
@@ -200,7 +203,6 @@ fn while_the_guard_is_busy_a_flood_loses_its_own_oldest_and_leaves_the_others_th
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(running.at()).unwrap();
     let pad = "x".repeat(900);
-    const SENT: usize = 20_000;
     for number in 0..SENT {
         socket.send(format!("<38>{number} {pad}").as_bytes()).unwrap();
     }
@@ -396,7 +398,9 @@ fn a_sender_with_many_connections_gets_no_more_than_one_with_a_single_one() {
     assert!(single * 3 > crowd && crowd > 0, "{single} of one connection, {crowd} of sixteen");
     running.basket.open();
     drop(running);
-    floods.into_iter().for_each(|flood| flood.join().unwrap());
+    for flood in floods {
+        flood.join().unwrap();
+    }
 }
 
 /// A folder with the path of a socket in it.

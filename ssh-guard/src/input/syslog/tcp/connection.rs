@@ -145,7 +145,7 @@ impl Connection {
     }
 
     /// Hands on what has come, once it is the sender's turn; says whether there was anything.
-    async fn hand_on(&mut self, read_at: Moment, last: bool) -> Result<bool, Over> {
+    async fn hand_on(&mut self, read_at: Moment, over: bool) -> Result<bool, Over> {
         let (mut texts, mut ends) = (Vec::new(), Vec::new());
         let broken = loop {
             match self.frames.next() {
@@ -159,7 +159,7 @@ impl Connection {
         };
         let too_long = self.frames.take_too_long();
         // Half of a message may name another source than the whole.
-        let lost = u64::from(last && broken.is_none() && self.frames.is_in_one());
+        let lost = u64::from(over && broken.is_none() && self.frames.is_in_one());
         let any = !ends.is_empty() || too_long + lost > 0;
         if any {
             let turn = Arc::clone(&self.place.turn).acquire_owned().await.map_err(|_| Over::Told)?;
