@@ -153,6 +153,22 @@ fn a_login_does_not_fail_for_want_of_a_daemon_an_answer_or_curl() {
     assert_eq!(without.output(), "");
 }
 
+/// Where the README has the hook lie.
+const INSTALLED: &str = "/usr/local/libexec/ssh-guard-event";
+
+/// The lines that the README has one put into a service's file.
+fn stack() -> String {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let of_stack = |line: &&str| ["    auth  ", "    session  "].iter().any(|begin| line.starts_with(begin));
+    let lines: Vec<&str> = readme.lines().filter(of_stack).collect();
+    assert!(
+        lines.len() == 5 && lines.iter().filter(|line| line.ends_with(INSTALLED)).count() == 2,
+        "{lines:?}"
+    );
+    lines.join("\n") + "\n"
+}
+
 /// PAM with services of the test's own.
 struct Pam {
     files: PrivateFiles,
@@ -163,16 +179,11 @@ impl Pam {
         let mut files = PrivateFiles::new(Path::new("/run/some-socket"));
         let folder = files.path().join("pam.d");
         std::fs::create_dir(&folder).unwrap();
-        let exec = format!("pam_exec.so quiet {} {}", hook().display(), socket.display());
-        // As the README has it, around a password that is never right.
-        let refuses = format!(
-            "auth [success=2 default=ignore] pam_deny.so\nauth optional {exec}\nauth requisite pam_deny.so\n"
-        );
-        let admits = format!(
-            "auth required pam_permit.so\naccount required pam_permit.so\nsession optional {exec}\nsession required pam_permit.so\n"
-        );
-        std::fs::write(folder.join("refuses"), refuses).unwrap();
-        std::fs::write(folder.join("admits"), admits).unwrap();
+        let exec = format!("{} {}", hook().display(), socket.display());
+        for (service, password) in [("refuses", "pam_deny.so"), ("admits", "pam_permit.so")] {
+            let stack = stack().replace("pam_unix.so", password).replace(INSTALLED, &exec);
+            std::fs::write(folder.join(service), stack + "account required pam_permit.so\n").unwrap();
+        }
         files.replace("/etc/pam.d", folder);
         Self { files }
     }

@@ -84,7 +84,7 @@ pub fn listen(path: &Path, group: &str) -> Result<Listening, Fault> {
     let group = if let Ok(Some(group)) = Group::from_name(group) {
         Some(group.gid)
     } else {
-        warn!(group, "no such group: only root and this user may use the control socket");
+        warn!(group, socket = ?path, "no such group: only root and this user may use the socket");
         None
     };
     make_room(path)?;
