@@ -10,7 +10,7 @@ use axum::{Extension, Json};
 use http_body_util::{BodyExt as _, Limited};
 
 use super::api::Refusal;
-use super::events::{Declined, Form, MOST_EVENTS};
+use super::events::{Declined, EventsTaken, Form, MOST_EVENTS};
 use super::server::{Answer, BODY, Desk, MayChange};
 
 /// How many seconds whoever finds the guard busy is asked to wait.
@@ -34,7 +34,11 @@ pub(super) async fn events<D: Desk>(
         let error = format!("the events do not arrive whole, or are more than {BODY} bytes");
         return refusal(StatusCode::PAYLOAD_TOO_LARGE, &error, IN_PARTS);
     };
-    match desk.events(form, body.to_bytes()).await {
+    answer(form, desk.events(form, body.to_bytes()).await)
+}
+
+fn answer(form: Form, taken: Result<EventsTaken, Declined>) -> Response {
+    match taken {
         Ok(taken) if taken.taken > 0 || taken.refused == 0 => Json(taken).into_response(),
         Ok(mut taken) if form != Form::Lines => {
             let error = taken.errors.pop().map_or_else(String::new, |bad| bad.error);
@@ -65,3 +69,37 @@ fn refusal(status: StatusCode, error: &str, hint: &str) -> Response {
 
 const IN_PARTS: &str = "post them in parts";
 const HOW: &str = r#"an event is as in {"source":"203.0.113.7","event":"failure","user":"root"}"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::events::BadLine;
+
+    fn taken(taken: u64, refused: u64) -> Result<EventsTaken, Declined> {
+        let errors = (1..=refused).map(|line| BadLine { line, error: "it is bad".to_owned() }).collect();
+        Ok(EventsTaken { taken, refused, errors })
+    }
+
+    #[test]
+    fn whoever_finds_the_guard_busy_is_told_when_to_come_again() {
+        let answer = answer(Form::Json, Err(Declined::Busy));
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
+    }
+
+    #[test]
+    fn the_status_says_whether_anything_was_taken() {
+        for (form, became, status) in [
+            (Form::Lines, taken(5, 1), StatusCode::OK),
+            (Form::Lines, taken(0, 0), StatusCode::OK),
+            (Form::Lines, taken(0, 2), StatusCode::BAD_REQUEST),
+            (Form::Json, taken(0, 1), StatusCode::BAD_REQUEST),
+            (Form::Urlencoded, taken(1, 0), StatusCode::OK),
+            (Form::Lines, Err(Declined::TooMany), StatusCode::PAYLOAD_TOO_LARGE),
+            (Form::Lines, Err(Declined::Ending), StatusCode::SERVICE_UNAVAILABLE),
+        ] {
+            let told = format!("{form:?}, {became:?}");
+            assert_eq!(answer(form, became).status(), status, "{told}");
+        }
+    }
+}
