@@ -126,3 +126,16 @@ fn an_address_that_is_taken_is_a_fault_and_is_listened_at_once_it_is_free() {
     running.send("127.0.0.1", b"<38>a");
     assert_eq!(running.wait_for(1), ["<38>a"]);
 }
+
+#[test]
+fn a_sender_over_ipv4_is_known_at_a_socket_for_both() {
+    let at = SocketAddr::new([0_u16; 8].into(), free_udp().port());
+    let running = Running::start(Listen::Udp(at), &["127.0.0.1/32", "::1/128"], Vec::new());
+    ready(&running);
+    for (from, to) in [("127.0.0.1", "127.0.0.1"), ("127.0.0.2", "127.0.0.1"), ("::1", "::1")] {
+        let socket = UdpSocket::bind((from, 0)).unwrap();
+        socket.send_to(format!("<38>{from}").as_bytes(), (to, at.port())).unwrap();
+    }
+    assert_eq!(running.wait_for(2), ["<38>127.0.0.1", "<38>::1"]);
+    assert_eq!(running.stats.refused(Refused::Stranger), 1);
+}
