@@ -36,6 +36,9 @@ const READS: usize = 1024;
 const BATCH: usize = 256;
 /// The longest datagram.
 const DATAGRAM: usize = 65_536;
+/// So many datagrams at once may have filled the kernel's queue, if they are as long as can be and it is as short as Linux makes
+/// it without the right to a longer one (`net.core.rmem_default`, 208 KiB).
+const BURST: usize = 3;
 /// How long the socket is silent before it is looked what the kernel threw away last.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -51,7 +54,7 @@ pub(super) struct Udp {
     strangers: Strangers<IpAddr>,
     /// What the kernel had thrown away when it was last asked.
     dropped: u32,
-    /// More came than was read at once, so that the kernel may have thrown something away since.
+    /// So much came at once that the kernel may have thrown something away since.
     pressed: bool,
 }
 
@@ -154,7 +157,7 @@ impl Udp {
     fn read(&mut self, name: &str, stats: &Stats) -> io::Result<Missed> {
         let mut missed = Missed::default();
         let read_at = clock::now();
-        for _ in 0..READS {
+        for count in 1..=READS {
             let (socket, buffer) = (&self.socket, &mut self.buffer);
             let datagram = match socket.try_io(Interest::READABLE, || receive(socket, buffer)) {
                 Ok(datagram) => datagram,
@@ -163,6 +166,7 @@ impl Udp {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
                 Err(error) => return Err(error),
             };
+            self.pressed |= count >= BURST;
             if let Some(dropped) = datagram.dropped {
                 missed.lost += u64::from(self.note_dropped(dropped));
             }
@@ -181,7 +185,6 @@ impl Udp {
                 missed.lost += self.queue.push(sender, Message { text: text.into(), read_at });
             }
         }
-        self.pressed = true;
         Ok(missed)
     }
 
