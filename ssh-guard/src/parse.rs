@@ -16,6 +16,7 @@ mod reading;
 pub mod sftpgo;
 pub mod shape;
 mod text;
+pub mod time;
 pub mod vsftpd;
 
 use std::sync::Arc;

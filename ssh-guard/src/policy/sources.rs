@@ -62,11 +62,13 @@ impl Sources {
     }
 
     /// Adds an entry and gives the score with it, and what of the entry's weight was added: of a pre-auth event,
-    /// only what half the threshold leaves room for.
+    /// only what half the threshold leaves room for. Entries may come out of order, as those of two inputs do: the
+    /// window ends with the youngest.
     pub fn add(&mut self, source: Source, entry: Entry) -> (Score, Weight) {
-        let (now, limits) = (entry.at, self.limits);
-        self.sweep(2, now);
+        let limits = self.limits;
+        self.sweep(2, entry.at);
         self.windows.update(&source, |window| {
+            let now = window.youngest().max(entry.at);
             window.expire(limits.window, now);
             let before = limits.score_of(window, now);
             let room = limits.half.minus(before.pre_auth);
@@ -75,6 +77,8 @@ impl Sources {
                 return (limits.rank(window, before), (before, weight));
             }
             window.push(Entry { weight, ..entry });
+            // It may be too old for the window that the youngest ends.
+            window.expire(limits.window, now);
             let score = limits.score_of(window, now);
             (limits.rank(window, score), (score, weight))
         })

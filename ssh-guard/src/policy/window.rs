@@ -37,13 +37,14 @@ impl Window {
     /// How many entries are kept.
     pub const CAPACITY: usize = 32;
 
-    /// Adds an entry.
+    /// Adds an entry, behind those that are not younger.
     pub fn push(&mut self, entry: Entry) {
         if self.entries.len() >= Self::CAPACITY {
             self.fold();
         }
         self.youngest = self.youngest.max(entry.at);
-        self.entries.push(entry);
+        let younger = self.entries.iter().rev().take_while(|other| other.at > entry.at).count();
+        self.entries.insert(self.entries.len() - younger, entry);
     }
 
     /// Drops what is `length` old or older.
@@ -57,9 +58,15 @@ impl Window {
         self.youngest = self.entries.iter().map(|entry| entry.at).max().unwrap_or_default();
     }
 
-    /// The entries in the window at `now`, in the order in which they came.
+    /// The entries in the window at `now`, the oldest first.
     pub fn at(&self, length: Duration, now: Moment) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(move |entry| now.since(entry.at) < length)
+    }
+
+    /// The moment of the youngest entry; that of the clock's start if there is none.
+    #[must_use]
+    pub fn youngest(&self) -> Moment {
+        self.youngest
     }
 
     /// Whether everything in it is `length` old or older.

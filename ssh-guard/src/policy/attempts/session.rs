@@ -57,7 +57,8 @@ impl Session {
         }
         self.account = line.account.or(self.account);
         self.port = line.port.or(self.port);
-        self.heard = now;
+        // Lines of two inputs may come out of order.
+        self.heard = self.heard.max(now);
     }
 
     /// Hears a line about the end, of this session or of the next one in its place.

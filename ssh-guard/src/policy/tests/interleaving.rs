@@ -59,3 +59,44 @@ proptest! {
         prop_assert!((score - counts.iter().sum::<f64>()).abs() < 1e-9, "{score} for {shapes:?}");
     }
 }
+
+/// Failures by a source, each at a second of its own, and the order in which they are heard of.
+fn heard_in(order: &[u64], rules: &Rules) -> (f64, bool) {
+    let (mut policy, mut banned) = (Policy::new(rules.clone()), false);
+    for second in order {
+        let at = Moment::from_start(Duration::from_secs(*second));
+        let failure = by(Password, "root", u16::try_from(*second).unwrap());
+        let failure = AuthEvent { address: Some(MALLORY.parse().unwrap()), ..failure };
+        banned |= policy.observe(&failure, source(MALLORY), at, Standing::Judged).ban.is_some();
+    }
+    let last = order.iter().max().copied().unwrap_or_default();
+    (policy.score(source(MALLORY), Moment::from_start(Duration::from_secs(last))), banned)
+}
+
+proptest! {
+    #[test]
+    fn failures_that_come_out_of_order_make_the_same_score(
+        seconds in prop::collection::btree_set(1..2000_u64, 1..30),
+        order: u64,
+    ) {
+        let rules = Rules { threshold: 1e6, window: Duration::from_secs(600), ..Rules::default() };
+        let in_order: Vec<u64> = seconds.into_iter().collect();
+        let mut shuffled = in_order.clone();
+        let mut state = order | 1;
+        for index in (1..shuffled.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            shuffled.swap(index, usize::try_from(state >> 33).unwrap() % (index + 1));
+        }
+        let (score, other) = (heard_in(&in_order, &rules).0, heard_in(&shuffled, &rules).0);
+        prop_assert!((score - other).abs() < 1e-9, "{score} in order, {other} as {shuffled:?}");
+    }
+}
+
+#[test]
+fn old_failures_that_are_heard_of_late_do_not_add_to_those_of_another_window() {
+    let rules = Rules { window: Duration::from_secs(600), ..Rules::default() };
+    let late: Vec<u64> = [1500, 1501, 1502, 100, 101, 102].into();
+    assert_eq!(heard_in(&late, &rules), (3.0, false));
+    let within: Vec<u64> = [1500, 1501, 1502, 1000, 1001, 1002].into();
+    assert_eq!(heard_in(&within, &rules), (6.0, true));
+}

@@ -180,10 +180,12 @@ fn rules_at_their_ends_do_no_harm() {
 }
 
 #[test]
-fn a_line_from_the_past_is_counted_and_breaks_nothing() {
+fn a_line_from_the_past_is_counted_in_its_window_and_breaks_nothing() {
     let mut stage = Stage::new();
-    stage.wait(1000);
+    stage.wait(10_000);
     fail_until_banned(&mut stage, 1..=3);
-    stage.now = Moment::default();
-    assert_eq!(fail_until_banned(&mut stage, 4..=6), Some(6));
+    stage.now = Moment::EARLIEST;
+    assert_eq!(fail_until_banned(&mut stage, 4..=6), None);
+    stage.wait(9_500);
+    assert_eq!(fail_until_banned(&mut stage, 7..=9), Some(9));
 }
