@@ -49,6 +49,7 @@ pub struct Config {
     pub limits: Limits,
     pub observe: Observe,
     pub control: Control,
+    pub store: Store,
 }
 
 /// The table `[guard]`: what is protected, and how.
@@ -184,6 +185,14 @@ pub struct Control {
     pub events_group: String,
 }
 
+/// The table `[store]`: what outlives the daemon.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
+pub struct Store {
+    pub path: String,
+}
+
 impl Config {
     /// Reads the configuration at `path`, or at `DEFAULT_PATH` if none is given, and the lists that it names. A file
     /// that is missing at `DEFAULT_PATH` is an empty one; a path that was given must exist.
@@ -230,6 +239,7 @@ impl Default for Config {
             limits: Limits::default(),
             observe: Observe::default(),
             control: Control::default(),
+            store: Store::default(),
         }
     }
 }
@@ -318,6 +328,12 @@ impl Default for Control {
             group: "ssh-guard".to_owned(),
             events_group: String::new(),
         }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { path: "/var/lib/ssh-guard/state.db".to_owned() }
     }
 }
 

@@ -8,11 +8,12 @@
 //! | closer | ends the sockets of whoever is dropped; not in a dry run |
 //! | sessions | counts sessions every second: who is authenticated, who may open no more |
 //! | keeper | attaches the programs, and sees to it that they stay attached |
+//! | store | writes every second how far the inputs were read |
 //! | sampler | reads every second what the programs count |
 //! | control | answers on the control socket |
 //! | http | answers scrapes |
 //!
-//! On SIGTERM the inputs end first, then the guard, once it has judged all they heard, then those that answer. What is
+//! On SIGTERM the inputs end first, then the guard, once it has judged all they heard, then the store, then those that answer. What is
 //! pinned stays in force: the program, the blocks, their ends.
 
 mod adopt;
@@ -20,9 +21,11 @@ mod board;
 mod closer;
 mod command;
 mod configured;
+mod dating;
 mod guard;
 mod intake;
 mod keeper;
+mod positions;
 mod poster;
 mod sampler;
 mod sessions;
@@ -101,7 +104,7 @@ impl Stage {
     }
 }
 
-/// How long a stage may take to end. There are three of them; service managers wait 90 s by default.
+/// How long a stage may take to end. There are four of them; service managers wait 90 s by default.
 const GRACE: Duration = Duration::from_secs(5);
 
 impl Stages {
@@ -109,14 +112,16 @@ impl Stages {
         tokio::select! {
             fault = self.inputs.any_ends() => fault,
             fault = self.guard.any_ends() => fault,
+            fault = self.store.any_ends() => fault,
             fault = self.answering.any_ends() => fault,
         }
     }
 
     async fn end(self) {
-        let Self { inputs, guard, answering } = self;
+        let Self { inputs, guard, store, answering } = self;
         inputs.end().await;
         guard.end().await;
+        store.end().await;
         answering.end().await;
     }
 }

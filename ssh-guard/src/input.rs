@@ -14,18 +14,21 @@ mod error;
 mod file;
 mod journal;
 mod lines;
+mod place;
 mod stats;
 mod stdin;
 mod syslog;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 pub use self::auto::{Candidates, Choice, auto};
 pub use self::error::InputError;
 pub use self::journal::{Journal, Writer};
+pub use self::place::{FilePlace, Head, JournalPlace, Mark, Place};
 pub(crate) use self::stats::Counts;
 pub use self::stats::{Refused, Stats};
 pub use self::syslog::{Listen, NoListen, Senders, Syslog};
@@ -43,12 +46,35 @@ pub struct Line<'a> {
     pub text: &'a [u8],
     /// When it was read, to the block.
     pub read_at: Moment,
+    /// When it was written.
+    pub written: Written,
 }
+
+/// When a line was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Written {
+    /// A moment before it was read: the time of reading is vouched for, and a header's is not.
+    Now,
+    /// Long before: it lay there while nobody read.
+    Before {
+        /// When that was, where the transport knows (the journal).
+        told: Option<Moment>,
+        /// It was after this, if that is known.
+        since: Option<Moment>,
+    },
+}
+
+/// What lay unread for longer than this was written before, not now.
+const LATE: Duration = Duration::from_secs(10);
 
 /// Takes the lines of an input.
 pub trait Sink: Send {
     /// Takes one line. It is called for every line, so it must neither wait nor block.
     fn line(&mut self, line: &Line<'_>);
+
+    /// Takes note of how far the input has been read: all lines before that place were handed to [`Sink::line`]. It
+    /// may be kept only once whatever came of them is dealt with.
+    fn reached(&mut self, _place: Place) {}
 
     /// Hands on what came of the lines since the last call; the input reads no further until it is done. When
     /// the input is stopped, the future may be dropped unfinished.
@@ -64,6 +90,17 @@ pub struct Spec {
     pub origin: Origin,
     /// The longest line that is handed on, in bytes without its end.
     pub line_bytes: usize,
+    /// Where an earlier daemon has stopped; none to begin anew.
+    pub resume: Option<Resume>,
+}
+
+/// Where to go on reading.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Resume {
+    /// The place that was reached.
+    pub place: Place,
+    /// How far back what was written since is worth reading.
+    pub reach: Duration,
 }
 
 /// What an input reads.
@@ -96,14 +133,16 @@ impl Origin {
 }
 
 /// Reads an input until it is stopped. What cannot be read is reported once, in the log and in `stats`, and tried
-/// again: an input never ends by itself, and of standard input the end is reported. A file is read from its end, or
-/// from its beginning if it appears later; the journal from now on.
+/// again: an input never ends by itself, and of standard input the end is reported. It goes on where an earlier daemon has
+/// stopped, if that is told; else a file is read from its end, or from its beginning if it appears later, and the
+/// journal from now on.
 pub async fn follow<S: Sink>(spec: Spec, sink: S, stats: Arc<Stats>, stop: CancellationToken) {
-    let Spec { name, origin, line_bytes } = spec;
-    let mut feed = Feed { name, line_bytes, sink, stats, stop, counts: Counts::default() };
+    let Spec { name, origin, line_bytes, resume } = spec;
+    let mut feed =
+        Feed { name, line_bytes, sink, stats, stop, counts: Counts::default(), interrupted: false };
     match origin {
-        Origin::File(path) => file::follow(path, &mut feed).await,
-        Origin::Journal(journal) => journal::follow(journal, &mut feed).await,
+        Origin::File(path) => file::follow(path, resume, &mut feed).await,
+        Origin::Journal(journal) => journal::follow(journal, resume, &mut feed).await,
         Origin::Syslog(syslog) => syslog::follow(syslog, &mut feed).await,
         Origin::Stdin => stdin::follow(&mut feed).await,
     }
@@ -117,6 +156,8 @@ struct Feed<S> {
     stats: Arc<Stats>,
     stop: CancellationToken,
     counts: Counts,
+    /// Lines were read, and not handed on since the input was told to stop.
+    interrupted: bool,
 }
 
 /// The input was told to stop.
@@ -134,12 +175,23 @@ impl<S: Sink> Feed<S> {
         self.stats.add(std::mem::take(&mut self.counts), read_at);
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => return Err(Stopped),
+            () = self.stop.cancelled() => {
+                self.interrupted = true;
+                return Err(Stopped);
+            }
             () = self.sink.flush() => {}
         }
         // A long backlog must not keep the other tasks of this thread waiting.
         tokio::task::yield_now().await;
         Ok(())
+    }
+
+    /// Hands on the last place, unless lines before it were not.
+    async fn end(&mut self, place: Place) {
+        if !self.interrupted {
+            self.sink.reached(place);
+            self.sink.flush().await;
+        }
     }
 
     fn failed(&self, error: &InputError) {

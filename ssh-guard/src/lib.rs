@@ -35,3 +35,4 @@ pub mod replay;
 pub mod serve;
 pub mod session;
 mod socket_file;
+pub mod store;

@@ -177,7 +177,8 @@ fn write_config(dir: &Path, pins: &Path, config: &str) {
     let mut table = parse(&format!(
         "[guard]\ninterfaces = ['eth0']\npin-path = '{pins}'\n\
          [observe]\nlisten = '{HTTP}'\n\
-         [control]\nsocket = '{dir}/control.sock'\n",
+         [control]\nsocket = '{dir}/control.sock'\n\
+         [store]\npath = '{dir}/state.db'\n",
         pins = pins.display(),
         dir = dir.display(),
     ));

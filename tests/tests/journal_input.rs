@@ -152,7 +152,8 @@ impl Followed {
         let (sender, lines) = mpsc::unbounded_channel();
         let stats = Arc::new(Stats::default());
         let stop = CancellationToken::new();
-        let spec = Spec { name: "journal".into(), origin: Origin::Journal(journal), line_bytes: 8192 };
+        let spec =
+            Spec { name: "journal".into(), origin: Origin::Journal(journal), line_bytes: 8192, resume: None };
         let task = runtime.spawn(follow(spec, Channel { sender }, stats.clone(), stop.clone()));
         Self { runtime, lines, stats, stop, task }
     }

@@ -37,6 +37,7 @@ pub fn settings(config: &Config, document: &Document<'_>) -> Result<Settings, Co
     let listen = check.allowed(&Place::of("observe.listen"), config.observe.listen.parse().ok());
     let blind_after = check.blind_after(&config.observe.blind_after);
     let control = check.control(&config.control);
+    let store = check.path(&Place::of("store.path"), &config.store.path, |path| !path.ends_with('/'));
     let settings = || {
         let (guard, policy, limits) = (guard?, policy?, limits?);
         Some(Settings {
@@ -50,6 +51,7 @@ pub fn settings(config: &Config, document: &Document<'_>) -> Result<Settings, Co
             listen: listen?,
             blind_after: blind_after?,
             control: control?,
+            store: store?,
         })
     };
     match (ConfigError::gather(check.problems), settings()) {

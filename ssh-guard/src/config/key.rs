@@ -29,7 +29,7 @@ pub enum Shape {
 }
 
 /// Every key there is.
-pub const KEYS: [Key; 65] = [
+pub const KEYS: [Key; 66] = [
     key("guard.interfaces", Shape::Texts, r#"["auto"], or the different names of interfaces"#),
     key("guard.ports", Shape::Wholes, "1 to 16 different ports from 1 to 65535"),
     key("guard.mode", Shape::Text, r#""auto", "native", "generic" or "tc""#),
@@ -111,6 +111,7 @@ pub const KEYS: [Key; 65] = [
     key("control.socket", Shape::Text, "an absolute path of at most 107 bytes"),
     key("control.group", Shape::Text, "the name of a group"),
     key("control.events-group", Shape::Text, "empty, or the name of a group"),
+    key("store.path", Shape::Text, "the absolute path of a file"),
 ];
 
 /// The tables that may be there several times.
@@ -218,7 +219,7 @@ mod tests {
         );
         assert_eq!(
             suggest("", "zzz"),
-            "the tables are guard, policy, allow, block, input, pattern, limits, observe, control"
+            "the tables are guard, policy, allow, block, input, pattern, limits, observe, control, store"
         );
     }
 

@@ -44,6 +44,8 @@ pub struct Settings {
     pub blind_after: Option<Duration>,
     /// Who may command.
     pub control: ControlSettings,
+    /// The database of what outlives the daemon; absolute.
+    pub store: PathBuf,
 }
 
 /// What is always blocked.

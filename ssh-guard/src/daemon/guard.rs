@@ -28,7 +28,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::command::Command;
-use super::intake::Heard;
+use super::intake::{Batch, Heard};
+use super::positions::Positions;
 use super::sessions::Orders;
 use crate::allowlist::{Allowlist, Covered};
 use crate::ban::Ban;
@@ -79,6 +80,8 @@ pub(super) struct Guard {
     pub(super) work: Work,
     /// Compares the maps with what is to stand in them.
     pub(super) resync: Resync,
+    /// Where it notes how far the inputs were read.
+    pub(super) positions: Positions,
 }
 
 /// What the guard writes in the kernel.
@@ -94,7 +97,9 @@ pub(super) struct Maps {
 /// What comes in to the guard.
 pub(super) struct Mailbox {
     pub(super) commands: mpsc::Receiver<Command>,
-    pub(super) events: mpsc::Receiver<Vec<Heard>>,
+    pub(super) events: mpsc::Receiver<Batch>,
+    /// What happened while nobody read.
+    pub(super) late: mpsc::Receiver<Batch>,
     /// What is never banned, whenever that changes.
     pub(super) protected: watch::Receiver<Protected>,
     /// What is to be enforced of sessions, whenever that changes.
@@ -130,14 +135,17 @@ impl Guard {
                     let orders = *mailbox.sessions.borrow_and_update();
                     self.limit(orders);
                 }
+                Some(batch) = mailbox.late.recv() => self.judge(batch),
                 () = stop.cancelled() => break,
                 () = tokio::task::yield_now(), if self.work.is_under_way() || self.resync.is_under_way() => {}
                 () = sleep => {}
             }
         }
-        mailbox.events.close();
-        while let Some(batch) = mailbox.events.recv().await {
-            self.judge(batch);
+        for mut events in [mailbox.events, mailbox.late] {
+            events.close();
+            while let Some(batch) = events.recv().await {
+                self.judge(batch);
+            }
         }
         debug!(bans = self.ledger.len(), "the guard has ended; its blocks stay in force until their ends");
     }
@@ -157,11 +165,17 @@ impl Guard {
         }
     }
 
-    fn judge(&mut self, batch: Vec<Heard>) {
-        for heard in batch {
-            self.hear(&heard);
+    fn judge(&mut self, batch: Batch) {
+        let Batch { heard, reached } = batch;
+        for heard in &heard {
+            self.hear(heard);
         }
-        self.publish();
+        if !heard.is_empty() {
+            self.publish();
+        }
+        if let Some(reached) = reached {
+            self.positions.note(reached);
+        }
     }
 
     /// Takes one auth event, and bans its source if that is called for.
@@ -169,7 +183,7 @@ impl Guard {
         let Heard { event, read_at, at } = heard;
         self.metrics.heard(event.outcome, event.kind, event.count.get());
         let Some(address) = event.address else { return };
-        self.tell_login(event, *read_at);
+        self.tell_login(event, *at);
         let source = self.mask.apply(address.into());
         let prefix = self.mask.prefix_of(source);
         // What an event in a backlog is worth was decided when it was written, not when it is read at last; where that
@@ -198,9 +212,19 @@ impl Guard {
         );
         let Some(decision) = judgement.ban else { return };
         let score = decision.score;
-        match self.ban(&decision.into_ban(prefix, clock::now())) {
+        // A ban for what happened while nobody read ends when it would have ended.
+        let happened = if at < read_at { *at } else { clock::now() };
+        let ban = decision.into_ban(prefix, happened);
+        if ban.is_over(clock::now()) {
+            self.policy.punish(&ban);
+            info!(%source, score, rule = &*ban.rule, "would be banned, and free again: it is an offence all the same");
+            return;
+        }
+        match self.ban(&ban) {
             Ok(ban) => {
-                self.metrics.blocked_after(clock::now().since(*read_at));
+                if at == read_at {
+                    self.metrics.blocked_after(clock::now().since(*read_at));
+                }
                 self.policy.punish(&ban);
                 let seconds = ban.until.since(ban.since).as_secs();
                 info!(source = %ban.network(), score, seconds, rule = &*ban.rule, "banned");

@@ -2,13 +2,16 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus::IntCounter;
 use tokio::sync::mpsc;
-use tracing::warn;
+use tracing::{info, warn};
 
+use super::dating::Dating;
+use super::positions::Reached;
 use crate::event::AuthEvent;
-use crate::input::{Line, Refused, Sink, Stats};
+use crate::input::{Line, Place, Refused, Sink, Stats, Written};
 use crate::moment::Moment;
 use crate::observe::{LineOutcome, Metrics};
 use crate::parse::{Interpreter, Parser, Record};
@@ -18,8 +21,31 @@ use crate::parse::{Interpreter, Parser, Record};
 pub(super) struct Heard {
     pub(super) event: AuthEvent,
     pub(super) read_at: Moment,
-    /// When it happened, as far as that is known.
+    /// When it happened: when it was read, or before, if the line lay unread for long.
     pub(super) at: Moment,
+}
+
+/// What an input hands to the guard at once.
+#[derive(Default, Debug)]
+pub(super) struct Batch {
+    pub(super) heard: Vec<Heard>,
+    /// How far the input has been read with it.
+    pub(super) reached: Option<Reached>,
+}
+
+/// The ways to the guard.
+#[derive(Clone, Debug)]
+pub(super) struct ToGuard {
+    /// For what happens now.
+    pub(super) live: mpsc::Sender<Batch>,
+    /// For what happened while nobody read, which waits behind the live events of all inputs.
+    pub(super) late: mpsc::Sender<Batch>,
+}
+
+impl From<Vec<Heard>> for Batch {
+    fn from(heard: Vec<Heard>) -> Self {
+        Self { heard, reached: None }
+    }
 }
 
 /// Takes the lines of one input.
@@ -30,28 +56,37 @@ pub(super) struct Intake {
     ignored: IntCounter,
     too_long: IntCounter,
     missed: Missed,
-    name: String,
+    name: Arc<str>,
     stats: Arc<Stats>,
     heard: Vec<Heard>,
+    place: Option<Place>,
     /// Lines of servers that are known, since the last block.
     of_servers: u64,
-    guard: mpsc::Sender<Vec<Heard>>,
+    guard: ToGuard,
+    dating: Dating,
+    /// Lines of the batch were written long before they were read.
+    is_late: bool,
+    /// So was the last batch.
+    was_late: bool,
+    /// Lines that were read too late to be worth anything, since the last that was not.
+    too_old: u64,
+    reach: Duration,
     /// Lines in a row, from the first on, that have no header that is known; none once one has.
     strange: Option<u32>,
 }
 
 impl Intake {
-    /// `bare`: the lines of a file have no header of a transport's.
+    /// `bare`: the lines of a file have no header of a transport's. `reach`: how far back a line is worth being judged.
     pub(super) fn new(
         name: &str,
-        parser: Parser,
-        bare: bool,
+        (parser, bare): (Parser, bool),
+        reach: Duration,
         metrics: &Metrics,
         stats: Arc<Stats>,
-        guard: mpsc::Sender<Vec<Heard>>,
+        guard: ToGuard,
     ) -> Self {
         Self {
-            name: name.to_owned(),
+            name: name.into(),
             interpreter: Interpreter::new(parser),
             bare,
             understood: metrics.lines(name, LineOutcome::Understood),
@@ -60,21 +95,48 @@ impl Intake {
             missed: Missed::new(name, metrics),
             stats,
             heard: Vec::new(),
+            place: None,
             of_servers: 0,
             guard,
+            dating: Dating::new(reach),
+            is_late: false,
+            was_late: false,
+            too_old: 0,
+            reach,
             strange: Some(0),
         }
     }
 
-    fn understand(&mut self, line: &Line<'_>) -> Option<AuthEvent> {
+    /// Says what a line tells, and when that happened.
+    fn understand(&mut self, line: &Line<'_>) -> Option<(AuthEvent, Moment)> {
         let record = match line.process {
             Some(process) => Some(Record { process, pid: line.pid, message: line.text, ..Record::default() }),
             None => self.interpreter.record(line.text, self.bare),
         };
         self.note_strange(record.is_none());
-        let record = Record { read_at: line.read_at, ..record? };
-        self.of_servers += u64::from(self.interpreter.knows(record.process));
-        self.interpreter.event(&record)
+        if let Some(record) = &record {
+            self.of_servers += u64::from(self.interpreter.knows(record.process));
+        }
+        self.is_late |= line.written != Written::Now;
+        let Some(at) = self.dating.date(line, record.as_ref()) else {
+            self.too_old += 1;
+            return None;
+        };
+        let record = Record { read_at: at, ..record? };
+        Some((self.interpreter.event(&record)?, at))
+    }
+
+    /// Tells of lines that were too old, once the last of them was read.
+    fn tell_too_old(&mut self) {
+        if self.is_late || self.too_old == 0 {
+            return;
+        }
+        info!(
+            input = &*self.name,
+            lines = mem::take(&mut self.too_old),
+            "what was logged longer than {} ago, while nobody read it, was passed over",
+            humantime::format_duration(self.reach)
+        );
     }
 
     /// Says, once, if the first lines all have no header: then nothing of this input will ever be understood.
@@ -83,7 +145,7 @@ impl Intake {
         self.strange = strange.then_some(count + 1).filter(|count| *count < STRANGE_LINES);
         if strange && self.strange.is_none() {
             warn!(
-                input = self.name,
+                input = &*self.name,
                 hint = "lines of 'sshd -E' and container logs need bare = true; others a syslog header of RFC 3164 \
                         or RFC 5424",
                 "no line of this input has a header that is known: nothing can be understood"
@@ -121,20 +183,40 @@ const STRANGE_LINES: u32 = 10;
 
 impl Sink for Intake {
     fn line(&mut self, line: &Line<'_>) {
+        let too_old = self.too_old;
         match self.understand(line) {
-            Some(event) => {
+            Some((event, at)) => {
                 self.understood.inc();
-                self.heard.push(Heard { event, read_at: line.read_at, at: line.read_at });
+                self.heard.push(Heard { event, read_at: line.read_at, at });
             }
             None => self.ignored.inc(),
         }
+        self.stats.lose(self.too_old - too_old);
+    }
+
+    fn reached(&mut self, place: Place) {
+        self.place = Some(place);
     }
 
     async fn flush(&mut self) {
         self.stats.add_of_servers(mem::take(&mut self.of_servers));
         raise(&self.too_long, self.stats.too_long());
         self.missed.note(&self.stats);
-        if !self.heard.is_empty() && self.guard.send(mem::take(&mut self.heard)).await.is_err() {
+        self.tell_too_old();
+        let is_late = mem::take(&mut self.is_late);
+        let place = self.place.take();
+        if self.heard.is_empty() && place.is_none() {
+            return;
+        }
+        // What comes now waits until the guard has what came before.
+        if self.was_late && !is_late {
+            drop(self.guard.late.reserve_many(self.guard.late.max_capacity()).await);
+        }
+        self.was_late = is_late;
+        let reached = place.map(|place| Reached { input: Arc::clone(&self.name), place });
+        let batch = Batch { heard: mem::take(&mut self.heard), reached };
+        let way = if is_late { &self.guard.late } else { &self.guard.live };
+        if way.send(batch).await.is_err() {
             tracing::debug!("the guard has ended: lines are read for nobody");
         }
     }

@@ -10,7 +10,7 @@ use lru::LruCache;
 use prometheus::IntCounter;
 use tokio::sync::mpsc;
 
-use super::intake::{Heard, Missed};
+use super::intake::{self, Heard, Missed};
 use crate::clock;
 use crate::control::events::{Batch, Declined, EventsTaken, MOST_EVENTS, Posted};
 use crate::event::AuthEvent;
@@ -27,7 +27,7 @@ pub(super) struct Poster {
     ignored: IntCounter,
     too_long: IntCounter,
     missed: Missed,
-    guard: mpsc::Sender<Vec<Heard>>,
+    guard: mpsc::Sender<intake::Batch>,
     sessions: Mutex<Sessions>,
 }
 
@@ -36,7 +36,7 @@ impl Poster {
         name: &str,
         line_bytes: usize,
         metrics: &Metrics,
-        guard: mpsc::Sender<Vec<Heard>>,
+        guard: mpsc::Sender<intake::Batch>,
     ) -> Self {
         Self {
             line_bytes,
@@ -75,7 +75,7 @@ impl Poster {
         self.too_long.inc_by(too_long);
         let mut heard = self.heard(events, read_at).into_iter();
         for permit in permits {
-            permit.send(heard.by_ref().take(TOGETHER).collect());
+            permit.send(heard.by_ref().take(TOGETHER).collect::<Vec<_>>().into());
         }
         Ok(EventsTaken { taken, refused, errors })
     }
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use crate::control::events::Form;
 
-    fn poster(capacity: usize) -> (Poster, mpsc::Receiver<Vec<Heard>>, Arc<Metrics>) {
+    fn poster(capacity: usize) -> (Poster, mpsc::Receiver<intake::Batch>, Arc<Metrics>) {
         let (guard, heard) = mpsc::channel(capacity);
         let metrics = Arc::new(Metrics::new(&["socket".to_owned()], &[]).unwrap());
         (Poster::new("socket", 8192, &metrics, guard), heard, metrics)
@@ -171,7 +171,7 @@ mod tests {
         let (poster, mut heard, metrics) = poster(4);
         let taken = poster.take(batch(&[FAILURE, "rubbish", FAILURE])).await.unwrap();
         assert_eq!((taken.taken, taken.refused, taken.errors[0].line), (2, 1, 2));
-        let heard = heard.recv().await.unwrap();
+        let heard = heard.recv().await.unwrap().heard;
         assert_eq!(heard.len(), 2);
         assert!(heard[0].at == heard[0].read_at);
         assert_eq!(poster.stats.lines(), 3);
@@ -186,7 +186,7 @@ mod tests {
         let many = vec![FAILURE; 2 * TOGETHER];
         assert_eq!(poster.take(batch(&many)).await, Err(Declined::Busy));
         assert!(has(&metrics, r#"ssh_guard_lines_lost_total{input="socket"} 512"#));
-        assert_eq!(heard.recv().await.unwrap().len(), 1);
+        assert_eq!(heard.recv().await.unwrap().heard.len(), 1);
         assert_eq!(poster.take(batch(&many)).await.unwrap().taken, 512);
         drop(heard);
         assert_eq!(poster.take(batch(&[FAILURE])).await, Err(Declined::Ending));
@@ -212,7 +212,7 @@ mod tests {
             of(""),
         ];
         poster.take(batch(&lines.each_ref().map(String::as_str))).await.unwrap();
-        let heard = heard.recv().await.unwrap();
+        let heard = heard.recv().await.unwrap().heard;
         let said: Vec<_> =
             heard.iter().map(|heard| (heard.event.port, heard.event.user.as_deref())).collect();
         let expected = [

@@ -1,5 +1,6 @@
 //! Builds the daemon. What can fail without a trace comes first, the interface last.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use ssh_guard_common::records::Settings as MapSettings;
@@ -11,8 +12,9 @@ use super::board::{Board, InputNote, KernelNote};
 use super::closer::Closer;
 use super::command::{Command, Counter, Reply};
 use super::guard::{Enactor, Guard, Mailbox, Maps, Resync, Work};
-use super::intake::{Heard, Intake};
+use super::intake::{Intake, ToGuard};
 use super::keeper::{self, Keeper, Outlook};
+use super::positions::{self, Positions};
 use super::poster::Poster;
 use super::sampler::Sampling;
 use super::sessions::Around;
@@ -25,7 +27,7 @@ use crate::config::settings::{ControlSettings, InputKind};
 use crate::control::api::{BanCounts, InterfaceStatus};
 use crate::control::{self, Listening};
 use crate::fault::{Exit, Fault};
-use crate::input::{self, Choice, Origin, Spec, Stats};
+use crate::input::{self, Choice, Origin, Place, Resume, Spec, Stats};
 use crate::interface::{Interface, Network};
 use crate::kernel::{self, Capacities, Earlier, Hooks, Loaded, Pins, Programs};
 use crate::ledger::{Capacity, Ledger};
@@ -40,6 +42,7 @@ use crate::{clock, inputs};
 pub(super) struct Stages {
     pub(super) inputs: Stage,
     pub(super) guard: Stage,
+    pub(super) store: Stage,
     pub(super) answering: Stage,
 }
 
@@ -54,6 +57,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
 
     let pins = Pins::prepare(&settings.guard.pin_path)?;
     let earlier = Earlier::find(&pins)?;
+    let (store, places) = positions::open(&settings.store);
     let mut loaded = kernel::load_from(&programs(&settings), earlier.as_ref())?;
     let protected = Protected::from(network);
     let allowlist = allow(&settings, &protected, &mut loaded)?;
@@ -84,7 +88,10 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     metrics.set_capacity(capacity.sources, capacity.networks);
     let (bans, bans_seen) = watch::channel(BanCounts::default());
     let (kernel_note, kernel_seen) = watch::channel(KernelNote::default());
-    let (to_guard, events) = mpsc::channel(BATCHES);
+    let (live, events) = mpsc::channel(BATCHES);
+    let (to_late, late) = mpsc::channel(LATE_BATCHES);
+    let to_guard = ToGuard { live, late: to_late };
+    let positions = Positions::default();
     let (orders, commands) = mpsc::channel(COMMANDS);
     let sampler = Arc::new(Mutex::new(sampler));
     let (protected, protected_seen) = watch::channel(protected);
@@ -112,13 +119,16 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         blocked: Arc::clone(&blocked),
         work: Work::default(),
         resync,
+        positions: positions.clone(),
     };
     // The guard takes note of the first as of a change.
     guard.protect(protected_seen.borrow().clone());
-    let (reading, input_notes, poster) = follow(&settings, chosen, &metrics, &to_guard);
+    let (reading, input_notes, poster) = follow(&settings, chosen, places, &metrics, to_guard);
     let mut guarding = Stage::new("guard");
-    let mailbox = Mailbox { commands, events, protected: protected_seen, sessions: sessions_seen };
+    let mailbox = Mailbox { commands, events, late, protected: protected_seen, sessions: sessions_seen };
     guarding.spawn(|stop| guard.run(mailbox, stop));
+    let mut keeping = Stage::new("store");
+    keeping.spawn(|stop| positions::keep(store, positions, stop));
     let mut answering = Stage::new("control and metrics");
     let sampling = Sampling {
         sampler: Arc::clone(&sampler),
@@ -148,7 +158,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let counter = Arc::new(Counter { board, sight, guard: orders, keeper: to_keeper, poster });
     answer(&counter, sockets, &mut answering);
     answering.spawn(|stop| observe::answer(http, metrics, heartbeat, stop));
-    Ok(Stages { inputs: reading, guard: guarding, answering })
+    Ok(Stages { inputs: reading, guard: guarding, store: keeping, answering })
 }
 
 /// Sets up the metrics.
@@ -228,12 +238,13 @@ fn answer(counter: &Arc<Counter>, sockets: (Listening, Option<Listening>), stage
     stage.spawn(|stop| socket.answer(counter, stop));
 }
 
-/// Follows the inputs, and makes that of what applications post.
+/// Follows the inputs, from the places that an earlier daemon has reached, and makes that of what applications post.
 fn follow(
     settings: &Settings,
     chosen: Vec<Choice>,
+    mut places: BTreeMap<String, Place>,
     metrics: &Arc<Metrics>,
-    to_guard: &mpsc::Sender<Vec<Heard>>,
+    to_guard: ToGuard,
 ) -> (Stage, Vec<InputNote>, Poster) {
     let line_bytes = settings.limits.line_bytes.get();
     let mut reading = Stage::new("inputs");
@@ -243,8 +254,8 @@ fn follow(
         let bare = input.kind.is_bare();
         let intake = Intake::new(
             &input.name,
-            input.parser.clone(),
-            bare,
+            (input.parser.clone(), bare),
+            settings.policy.window,
             metrics,
             Arc::clone(&stats),
             to_guard.clone(),
@@ -260,11 +271,12 @@ fn follow(
             stats: Arc::clone(&stats),
             understood: metrics.lines(&input.name, LineOutcome::Understood),
         });
-        let spec = Spec { name: input.name.clone(), origin, line_bytes };
+        let resume = places.remove(&input.name).map(|place| Resume { place, reach: settings.policy.window });
+        let spec = Spec { name: input.name.clone(), origin, line_bytes, resume };
         reading.spawn(|stop| input::follow(spec, intake, stats, stop));
     }
     let name = settings.socket_input();
-    let poster = Poster::new(name, line_bytes, metrics, to_guard.clone());
+    let poster = Poster::new(name, line_bytes, metrics, to_guard.live);
     let (stats, understood) = (Arc::clone(&poster.stats), poster.understood.clone());
     input_notes.push(InputNote {
         name: name.to_owned(),
@@ -278,6 +290,8 @@ fn follow(
 /// Batches of auth events that may wait for the guard; then the inputs wait, and what they have not read lies in the
 /// file or the journal.
 const BATCHES: usize = 64;
+/// The same of what happened while nobody read.
+const LATE_BATCHES: usize = 4;
 /// Commands that may wait for the guard; then the control socket waits.
 const COMMANDS: usize = 64;
 /// Networks that the allowlist holds, those that are added while the daemon runs included.

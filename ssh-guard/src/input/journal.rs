@@ -1,6 +1,7 @@
 //! Follows the journal of systemd through a child, `journalctl --follow --output=json`.
 
 pub(super) mod entry;
+mod run;
 #[cfg(test)]
 mod tests;
 
@@ -13,8 +14,9 @@ use tokio::process::{Child, Command};
 
 pub use self::entry::Writer;
 use self::entry::{Entry, Said};
+use self::run::{Run, Stage};
 use super::lines::Lines;
-use super::{Feed, InputError, Line, Sink, Stopped};
+use super::{Feed, InputError, LATE, Line, Place, Resume, Sink, Stopped, Written};
 use crate::clock;
 use crate::moment::Moment;
 
@@ -89,65 +91,35 @@ impl Journal {
 }
 
 /// Follows the journal until the input is stopped.
-pub(super) async fn follow<S: Sink>(journal: Journal, feed: &mut Feed<S>) {
-    let mut place = Place { cursor: None, realtime: micros(clock::since_epoch()) };
+pub(super) async fn follow<S: Sink>(journal: Journal, resume: Option<Resume>, feed: &mut Feed<S>) {
+    let mut run = Run::begin(&journal, resume, &feed.name);
     let mut pause = FIRST_PAUSE;
     loop {
         let started = clock::now();
-        let Err(end) = run(&journal, &mut place, feed).await;
-        let error = match end {
-            End::Stopped => return,
-            End::Failed(error) => error,
-        };
-        feed.failed(&error);
-        feed.stats.restarted();
+        match child(&journal, &mut run, feed).await {
+            Ok(()) => continue,
+            Err(End::Stopped) => break,
+            Err(End::Failed(error)) => {
+                feed.failed(&error);
+                feed.stats.restarted();
+            }
+        }
         if clock::now().since(started) > LONGEST_PAUSE {
             pause = FIRST_PAUSE;
         }
         tokio::select! {
-            () = feed.stop.cancelled() => return,
+            () = feed.stop.cancelled() => break,
             () = tokio::time::sleep(pause) => {}
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-}
-
-/// How far the journal has been read.
-#[derive(Debug)]
-struct Place {
-    cursor: Option<String>,
-    /// No entry before this is wanted, in microseconds since 1970.
-    realtime: u64,
-}
-
-impl Place {
-    /// Tells `journalctl` where to begin. Not `--lines=0`: what is logged while it starts would be lost.
-    fn argument(&self) -> String {
-        match &self.cursor {
-            Some(cursor) => format!("--after-cursor={cursor}"),
-            None => format!("--since=@{}.{:06}", self.realtime / 1_000_000, self.realtime % 1_000_000),
-        }
-    }
-
-    fn passed(&mut self, entry: &Entry<'_>) {
-        let cursor = self.cursor.get_or_insert_default();
-        cursor.clear();
-        cursor.push_str(&entry.cursor);
-        if let Some(realtime) = entry.realtime() {
-            self.realtime = realtime + 1;
-        }
-    }
-
-    /// Goes on by time, as a cursor may be refused (the files were deleted, or repaired).
-    fn forget_cursor(&mut self) {
-        self.cursor = None;
-    }
+    feed.end(Place::Journal(run.into_place())).await;
 }
 
 /// What is read, and how far.
 struct Reading<'j> {
     writer: Option<&'j Writer>,
-    place: &'j mut Place,
+    run: &'j mut Run,
 }
 
 enum End {
@@ -161,32 +133,39 @@ impl From<Stopped> for End {
     }
 }
 
-/// Reads one child to its end.
-async fn run<S: Sink>(journal: &Journal, place: &mut Place, feed: &mut Feed<S>) -> Result<Never, End> {
-    let mut child = journal
-        .command()
-        // From 250 on `--follow` means `--boot` too, so that it fails in a directory that has no entry of this boot
-        // yet: it is tried again.
-        .args(["--follow", "--no-tail"])
-        .arg(place.argument())
+/// Reads one child to its end, which is an error unless that is what it was to do.
+async fn child<S: Sink>(journal: &Journal, run: &mut Run, feed: &mut Feed<S>) -> Result<(), End> {
+    let mut command = journal.command();
+    if run.stage() == Stage::Live {
+        // It fails in a directory that has no entry of this boot yet: it is tried again.
+        command.args(["--follow", "--no-tail"]);
+    }
+    let mut child = command
+        .arg(run.argument())
         .args(entry::matches(journal.writer.as_ref()))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|source| End::Failed(InputError::Run { command: journal.command.clone(), source }))?;
     let mut last_words = LastWords::default();
-    let read =
-        read(&mut child, &mut Reading { writer: journal.writer.as_ref(), place }, feed, &mut last_words)
-            .await;
-    // It may have closed its output and live on.
-    let killed = read.is_err() || child.try_wait().is_ok_and(|status| status.is_none());
-    if killed && let Err(error) = child.start_kill() {
+    let mut reading = Reading { writer: journal.writer.as_ref(), run };
+    let read = read(&mut child, &mut reading, feed, &mut last_words).await;
+    // It may have closed its output and live on; one that is to end does so.
+    let lives = run.stage() == Stage::Live && child.try_wait().is_ok_and(|status| status.is_none());
+    if (read.is_err() || lives)
+        && let Err(error) = child.start_kill()
+    {
         tracing::debug!(input = feed.name, %error, "journalctl cannot be killed");
     }
     let status = child.wait().await;
     let entries = read?;
+    if run.stage() == Stage::CatchUp && status.as_ref().is_ok_and(ExitStatus::success) {
+        feed.works();
+        run.caught_up(&feed.name);
+        return Ok(());
+    }
     if entries == 0 && status.as_ref().is_ok_and(|status| status.code().is_some_and(|code| code != 0)) {
-        place.forget_cursor();
+        run.forget_cursor(&feed.name);
     }
     Err(End::Failed(journal.ended(status, last_words.text())))
 }
@@ -247,11 +226,21 @@ async fn take<S: Sink>(
         };
         entries += 1;
         oldest = oldest.or(entry.realtime());
-        reading.place.passed(&entry);
+        if reading.run.is_known(&entry, &feed.name) {
+            continue;
+        }
+        reading.run.passed(&entry);
         match entry.said(reading.writer) {
             Said::Message { text, .. } if text.len() > feed.line_bytes => feed.counts.too_long += 1,
             Said::Message { process, pid, text } => {
-                feed.line(&Line { process: Some(process), pid, text, read_at });
+                let told = entry.realtime().map(|realtime| written_at(realtime, read_at));
+                let written = match told {
+                    Some(told) if read_at.since(told) > LATE => {
+                        Written::Before { told: Some(told), since: None }
+                    }
+                    _ => Written::Now,
+                };
+                feed.line(&Line { process: Some(process), pid, text, read_at, written });
             }
             Said::NotVouched => feed.counts.not_vouched += 1,
             Said::TooLong => feed.counts.too_long += 1,
@@ -262,6 +251,7 @@ async fn take<S: Sink>(
     if let Some(oldest) = oldest {
         feed.works();
         feed.stats.behind(written_at(oldest, read_at));
+        feed.sink.reached(Place::Journal(reading.run.place().clone()));
     }
     feed.flush(read_at).await?;
     feed.stats.caught_up();
@@ -274,6 +264,7 @@ fn written_at(realtime: u64, now: Moment) -> Moment {
     now.minus(Duration::from_micros(age))
 }
 
+/// A time of day as the journal tells it.
 fn micros(since_epoch: Duration) -> u64 {
     u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX)
 }
@@ -310,6 +301,3 @@ impl LastWords {
         &self.bytes[..self.length]
     }
 }
-
-/// Following does not end by itself.
-enum Never {}

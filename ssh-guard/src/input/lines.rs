@@ -106,6 +106,22 @@ impl Lines {
         self.too_long += 1;
     }
 
+    /// Goes on in the middle of a line that was counted as too long before.
+    pub(crate) fn skip_on(&mut self) {
+        self.skip();
+        self.too_long -= 1;
+    }
+
+    /// Whether the line being read is over the limit.
+    pub(crate) fn is_skipping(&self) -> bool {
+        self.skipping
+    }
+
+    /// How many bytes of a line without an end are kept.
+    pub(crate) fn pending(&self) -> usize {
+        self.end - self.start
+    }
+
     /// Forgets what was read of a line whose end will never come.
     pub(crate) fn clear(&mut self) {
         self.start = self.end;

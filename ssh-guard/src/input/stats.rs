@@ -80,6 +80,7 @@ impl Stats {
         self.too_long.load(Relaxed)
     }
 
+    /// Lines that were written and not handed on, those too long apart: those of files that were gone before they could be
     /// Journal entries thrown away because they could not be read.
     pub fn unreadable(&self) -> u64 {
         self.unreadable.load(Relaxed)
@@ -137,11 +138,11 @@ impl Stats {
     }
 
     pub(crate) fn add(&self, counts: Counts, read_at: Moment) {
-        let Counts { lines, bytes, too_long, unreadable, not_vouched, lost } = counts;
-        self.lost.fetch_add(lost, Relaxed);
+        let Counts { lines, bytes, too_long, lost, unreadable, not_vouched } = counts;
         self.lines.fetch_add(lines, Relaxed);
         self.bytes.fetch_add(bytes, Relaxed);
         self.too_long.fetch_add(too_long, Relaxed);
+        self.lost.fetch_add(lost, Relaxed);
         self.unreadable.fetch_add(unreadable, Relaxed);
         self.not_vouched.fetch_add(not_vouched, Relaxed);
         if lines > 0 {
@@ -151,6 +152,11 @@ impl Stats {
 
     pub(crate) fn refuse(&self, why: Refused) {
         self.refused[why as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Counts lines that were lost.
+    pub(crate) fn lose(&self, lines: u64) {
+        self.lost.fetch_add(lines, Relaxed);
     }
 
     /// Notes that the input is behind, since `since` unless it was before.

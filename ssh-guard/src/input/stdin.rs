@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use tokio::sync::mpsc;
 
 use super::lines::Lines;
-use super::{Feed, InputError, Line, Sink, Stopped};
+use super::{Feed, InputError, Line, Sink, Stopped, Written};
 use crate::clock;
 
 /// How much is read at once, in bytes.
@@ -54,7 +54,7 @@ async fn run<S: Sink>(input: impl Read + Send + 'static, feed: &mut Feed<S>) -> 
         lines.space()[..block.len()].copy_from_slice(&block);
         lines.filled(block.len());
         while let Some(text) = lines.next() {
-            feed.line(&Line { process: None, pid: None, text, read_at });
+            feed.line(&Line { process: None, pid: None, text, read_at, written: Written::Now });
         }
         feed.counts.too_long += lines.take_too_long();
         feed.flush(read_at).await?;

@@ -150,7 +150,7 @@ impl World {
 
     fn poll(&mut self) {
         let mut got = Vec::new();
-        while let Ok(Step::Again) = self.tail.step(self.now, &mut |line| got.push(line.to_vec())) {}
+        while let Ok(Step::Again) = self.tail.step(self.now, &mut |line, _| got.push(line.to_vec())) {}
         assert_eq!(printable(&got), printable(&self.expected()), "in this poll");
         assert_eq!(self.tail.take_too_long(), std::mem::take(&mut self.too_long), "lines too long");
     }

@@ -6,10 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use crate::input::lines::Lines;
+use crate::input::{Head, Mark, Written};
+use crate::moment::Moment;
 
-/// How many of the first bytes of a file tell it from what is written into it after it was cut off: log lines
-/// begin with the time.
-const HEAD: usize = 256;
+/// How many of the first bytes of a file tell it from what is written into it after it was cut off.
+const HEAD: usize = Head::MOST;
 
 /// One open file, the place reached in it, and the line begun there.
 #[derive(Debug)]
@@ -21,6 +22,12 @@ pub(super) struct Reader {
     lines: Lines,
     /// Nothing but NUL bytes so far.
     leading: bool,
+    /// Up to here lay there while nobody read.
+    late_until: u64,
+    /// What lies there was written after this.
+    since: Option<Moment>,
+    /// Lines begun whose end will never come.
+    lost: u64,
 }
 
 /// What makes a file the same file under any name, as long as somebody holds it open.
@@ -36,19 +43,48 @@ impl From<&Metadata> for FileId {
     }
 }
 
+impl From<&Mark> for FileId {
+    fn from(mark: &Mark) -> Self {
+        Self { device: mark.device, inode: mark.inode }
+    }
+}
+
 impl Reader {
     /// Reads `file` from its beginning.
     pub(super) fn at_start(file: File, limit: usize) -> io::Result<Self> {
         let id = FileId::from(&file.metadata()?);
-        Ok(Self { file, id, position: 0, head: Vec::new(), lines: Lines::new(limit), leading: true })
+        Ok(Self {
+            file,
+            id,
+            position: 0,
+            head: Vec::new(),
+            lines: Lines::new(limit),
+            leading: true,
+            late_until: 0,
+            since: None,
+            lost: 0,
+        })
+    }
+
+    /// Reads `file` on from a place that was reached in it; what lies behind it was written after `since`.
+    pub(super) fn at_mark(file: File, limit: usize, mark: &Mark, since: Option<Moment>) -> io::Result<Self> {
+        let mut reader = Self::at_start(file, limit)?;
+        reader.note_head()?;
+        reader.position = mark.offset;
+        reader.leading = mark.offset == 0;
+        if mark.skipping {
+            reader.lines.skip_on();
+        }
+        reader.since = since;
+        reader.was_away(since)?;
+        Ok(reader)
     }
 
     /// Reads `file` from its last line on, if that has no newline yet, else from its end.
     pub(super) fn at_end(file: File, limit: usize) -> io::Result<Self> {
         let mut reader = Self::at_start(file, limit)?;
         let size = reader.file.metadata()?.len();
-        // Only to know its head.
-        reader.written_anew()?;
+        reader.note_head()?;
         reader.leading = false;
         let mut last = vec![0; usize::try_from(size).unwrap_or(usize::MAX).min(limit + 2)];
         let begin = size - last.len() as u64;
@@ -81,8 +117,38 @@ impl Reader {
         self.lines.take_too_long()
     }
 
+    /// How many lines were lost since this was last asked.
+    pub(super) fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Where the first line begins that was not given.
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            device: self.id.device,
+            inode: self.id.inode,
+            offset: self.position - self.lines.pending() as u64,
+            skipping: self.lines.is_skipping(),
+            head: Head::of(&self.head),
+        }
+    }
+
+    /// Notes that nobody has read for a while: what lies there now was written before, though after `since`.
+    pub(super) fn was_away(&mut self, since: Option<Moment>) -> io::Result<()> {
+        self.late_until = self.file.metadata()?.len();
+        self.since = since;
+        Ok(())
+    }
+
+    /// Lets go what was read of a line without an end, and counts it.
+    pub(super) fn give_up(&mut self) -> u64 {
+        self.lost += u64::from(self.lines.pending() > 0);
+        self.lines.clear();
+        self.take_lost()
+    }
+
     /// Reads one block and gives its complete lines. Says whether there may be more.
-    pub(super) fn read(&mut self, on_line: &mut impl FnMut(&[u8])) -> io::Result<bool> {
+    pub(super) fn read(&mut self, on_line: &mut impl FnMut(&[u8], Written)) -> io::Result<bool> {
         let space = self.lines.space();
         let count = self.file.read_at(space, self.position)?;
         if self.position == 0 {
@@ -95,8 +161,10 @@ impl Reader {
         if self.written_anew()? {
             self.position = 0;
             self.head.clear();
+            self.lost += u64::from(self.lines.pending() > 0);
             self.lines.clear();
             self.leading = true;
+            self.late_until = 0;
             return Ok(true);
         }
         if nuls > 0 {
@@ -107,13 +175,22 @@ impl Reader {
         if count == 0 {
             return Ok(false);
         }
+        let written = match self.position < self.late_until {
+            true => Written::Before { told: None, since: self.since },
+            false => Written::Now,
+        };
         self.leading = false;
         self.position += count as u64;
         self.lines.filled(count);
         while let Some(line) = self.lines.next() {
-            on_line(line);
+            on_line(line, written);
         }
         Ok(true)
+    }
+
+    /// Takes note of how the file begins.
+    fn note_head(&mut self) -> io::Result<()> {
+        self.written_anew().map(drop)
     }
 
     /// Whether the file is shorter than what was read of it, or begins differently.

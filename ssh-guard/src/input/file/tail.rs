@@ -1,6 +1,7 @@
 //! Follows one path through everything that is done to log files: renamed and made anew, copied and cut off,
 //! deleted, replaced by a link to another.
 
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -9,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::reader::{FileId, Reader};
-use crate::input::InputError;
+use super::resume::{Found, Past, Since, names_nothing, resume};
+use crate::input::{FilePlace, InputError, LATE, Mark, Written};
 use crate::moment::Moment;
 
 /// A file that was renamed is read on until nothing came for so long: the syslog daemon is told to open the new
@@ -24,12 +26,23 @@ pub(super) const MAX_RETIRED: usize = 4;
 pub(super) struct Tail {
     path: PathBuf,
     limit: usize,
+    /// What was rotated away before the start and is read first.
+    past: VecDeque<Past>,
     current: Option<Reader>,
     retired: Vec<Retired>,
     /// The next file appeared after the start, so none of its lines is old.
     from_start: bool,
     generation: u64,
     too_long: u64,
+    lost: u64,
+    /// When it was last found out whether there is something new.
+    looked: Option<Moment>,
+    /// That was long ago.
+    late: bool,
+    /// When there was nothing left to read.
+    idle: Option<Moment>,
+    /// Another place is reached than when this was last asked.
+    moved: bool,
 }
 
 #[derive(Debug)]
@@ -50,8 +63,38 @@ pub(super) enum Step {
 impl Tail {
     /// Follows `path` from its end, or from its beginning if it is not there yet; lines may have `limit` bytes.
     pub(super) fn new(path: PathBuf, limit: usize) -> Self {
-        let from_start = matches!(fs::metadata(&path), Err(error) if is_missing(&error));
-        Self { path, limit, current: None, retired: Vec::new(), from_start, generation: 0, too_long: 0 }
+        let from_start = names_nothing(&path);
+        Self::with(path, limit, from_start, Found::default(), None)
+    }
+
+    /// Follows `path` from the place that an earlier daemon has reached; says what is amiss, and tries again after an error.
+    pub(super) fn resume(
+        path: PathBuf,
+        limit: usize,
+        place: &FilePlace,
+        since: Since,
+    ) -> Result<(Self, Vec<String>), InputError> {
+        let mut found = resume(&path, limit, place, since)?;
+        let told = std::mem::take(&mut found.told);
+        Ok((Self::with(path, limit, true, found, since.idle), told))
+    }
+
+    fn with(path: PathBuf, limit: usize, from_start: bool, found: Found, idle: Option<Moment>) -> Self {
+        Self {
+            path,
+            limit,
+            past: found.past,
+            current: found.current,
+            retired: Vec::new(),
+            from_start,
+            generation: 0,
+            too_long: 0,
+            lost: found.lost,
+            looked: None,
+            late: false,
+            idle,
+            moved: true,
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -73,15 +116,63 @@ impl Tail {
         std::mem::take(&mut self.too_long)
     }
 
+    /// How many lines were lost since this was last asked.
+    pub(super) fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Whether another place is reached than when this was last asked.
+    pub(super) fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// When there was nothing left to read, and where that is: the retired files and the current one.
+    pub(super) fn place(&self) -> (Option<Moment>, Vec<Mark>, Option<Mark>) {
+        let past = self.past.iter().map(Past::mark);
+        let retired = self.retired.iter().map(|retired| retired.reader.mark());
+        (self.idle, retired.chain(past).collect(), self.current.as_ref().map(Reader::mark))
+    }
+
     /// Reads one block of what is new, oldest file first, and gives its lines; where nothing is, looks whether the
     /// path names another file. After an error the next step tries again.
-    pub(super) fn step(&mut self, now: Moment, on_line: &mut impl FnMut(&[u8])) -> Result<Step, InputError> {
-        if self.read_retired(now, on_line)? {
+    pub(super) fn step(
+        &mut self,
+        now: Moment,
+        on_line: &mut impl FnMut(&[u8], Written),
+    ) -> Result<Step, InputError> {
+        self.late = self.looked.is_some_and(|looked| now.since(looked) > LATE);
+        if self.late {
+            self.was_away()?;
+        }
+        let step = self.take_step(now, on_line)?;
+        self.looked = Some(now);
+        match step {
+            Step::Again => self.moved = true,
+            Step::Idle => self.idle = Some(now),
+        }
+        Ok(step)
+    }
+
+    /// Notes that nobody has read for a while.
+    fn was_away(&mut self) -> Result<(), InputError> {
+        let retired = self.retired.iter_mut().map(|retired| &mut retired.reader);
+        let mut all = retired.chain(&mut self.current);
+        all.try_for_each(|reader| reader.was_away(self.idle))
+            .map_err(|source| InputError::Read { path: self.path.clone(), source })
+    }
+
+    fn take_step(
+        &mut self,
+        now: Moment,
+        on_line: &mut impl FnMut(&[u8], Written),
+    ) -> Result<Step, InputError> {
+        if self.read_past(now, on_line)? || self.read_retired(now, on_line)? {
             return Ok(Step::Again);
         }
         if let Some(current) = &mut self.current {
             let read = current.read(on_line);
             self.too_long += current.take_too_long();
+            self.lost += current.take_lost();
             match read {
                 Ok(true) => return Ok(Step::Again),
                 Ok(false) => {}
@@ -94,14 +185,54 @@ impl Tail {
         self.look(now)
     }
 
-    fn read_retired(&mut self, now: Moment, on_line: &mut impl FnMut(&[u8])) -> Result<bool, InputError> {
+    /// Reads the first of what was rotated away before the start.
+    fn read_past(
+        &mut self,
+        now: Moment,
+        on_line: &mut impl FnMut(&[u8], Written),
+    ) -> Result<bool, InputError> {
+        let Some(past) = self.past.front_mut() else { return Ok(false) };
+        let read = past.read(on_line);
+        self.too_long += past.take_too_long();
+        self.lost += past.take_lost();
+        if let Ok(true) = read {
+            return Ok(true);
+        }
+        self.generation += 1;
+        self.moved = true;
+        let past = self.past.pop_front();
+        if let Err(source) = read {
+            // How many lines it held nobody knows.
+            self.lost += 1;
+            return Err(InputError::Read { path: self.path.clone(), source });
+        }
+        // The syslog daemon may have it open still.
+        if let Some(Past::Plain(reader)) = past {
+            self.retire(reader, now);
+        }
+        Ok(true)
+    }
+
+    fn retire(&mut self, reader: Reader, now: Moment) {
+        if self.retired.len() == MAX_RETIRED {
+            self.lost += self.retired.remove(0).reader.give_up();
+        }
+        self.retired.push(Retired { reader, quiet_since: now });
+    }
+
+    fn read_retired(
+        &mut self,
+        now: Moment,
+        on_line: &mut impl FnMut(&[u8], Written),
+    ) -> Result<bool, InputError> {
         let mut more = false;
         let mut fault = None;
         let before = self.retired.len();
         self.retired.retain_mut(|Retired { reader, quiet_since }| {
             let read = reader.read(on_line);
             self.too_long += reader.take_too_long();
-            match read {
+            self.lost += reader.take_lost();
+            let goes_on = match read {
                 Ok(true) => {
                     more = true;
                     *quiet_since = now;
@@ -112,9 +243,14 @@ impl Tail {
                     fault = Some(InputError::Read { path: self.path.clone(), source });
                     false
                 }
+            };
+            if !goes_on {
+                self.lost += reader.give_up();
             }
+            goes_on
         });
         self.generation += (before - self.retired.len()) as u64;
+        self.moved |= before > self.retired.len();
         fault.map_or(Ok(more), Err)
     }
 
@@ -134,8 +270,11 @@ impl Tail {
         // The path may name a third file by now: only what was opened counts.
         let file = open(&self.path)?;
         let reader = if self.from_start { Reader::at_start } else { Reader::at_end };
-        let reader = reader(file, self.limit)
-            .map_err(|source| InputError::Read { path: self.path.clone(), source })?;
+        let failed = |source| InputError::Read { path: self.path.clone(), source };
+        let mut reader = reader(file, self.limit).map_err(failed)?;
+        if self.late {
+            reader.was_away(self.idle).map_err(failed)?;
+        }
         self.follow(reader, now);
         Ok(Step::Again)
     }
@@ -148,10 +287,7 @@ impl Tail {
         let known = self.retired.iter().position(|retired| retired.reader.id() == reader.id());
         let reader = known.map_or(reader, |index| self.retired.remove(index).reader);
         if let Some(old) = self.current.replace(reader) {
-            if self.retired.len() == MAX_RETIRED {
-                self.retired.remove(0);
-            }
-            self.retired.push(Retired { reader: old, quiet_since: now });
+            self.retire(old, now);
         }
         self.from_start = true;
         self.generation += 1;
@@ -190,7 +326,7 @@ fn cannot_open(path: &Path, source: io::Error) -> InputError {
     if is_missing(&source) { InputError::Missing { path } } else { InputError::Open { path, source } }
 }
 
-fn is_missing(error: &io::Error) -> bool {
+pub(super) fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 

@@ -40,7 +40,8 @@ impl Followed {
         let (sender, lines) = mpsc::channel(4);
         let stats = Arc::new(Stats::default());
         let stop = CancellationToken::new();
-        let spec = Spec { name: "log".into(), origin: Origin::File(path.into()), line_bytes: 8192 };
+        let spec =
+            Spec { name: "log".into(), origin: Origin::File(path.into()), line_bytes: 8192, resume: None };
         let sink = Channel { sender, batch: Vec::new() };
         let task = tokio::spawn(follow(spec, sink, stats.clone(), stop.clone()));
         Self { lines, stats, stop, task }
@@ -228,9 +229,10 @@ fn without_inotify_the_log_is_polled() {
             stats: Arc::default(),
             stop: stop.clone(),
             counts: crate::input::Counts::default(),
+            interrupted: false,
         };
-        let tail = Tail::new(path.clone(), 8192);
-        let task = tokio::spawn(async move { run(tail, Watch::none(), &mut feed).await.is_err() });
+        let mut tail = Tail::new(path.clone(), 8192);
+        let task = tokio::spawn(async move { run(&mut tail, Watch::none(), &mut feed).await.is_err() });
         while lines.try_recv().is_err() {
             append(&path, "new\n");
             tokio::time::sleep(POLL / 10).await;

@@ -73,6 +73,8 @@ pub(crate) struct Entry<'a> {
     pub(super) cursor: Cow<'a, str>,
     #[serde(borrow, rename = "__REALTIME_TIMESTAMP")]
     realtime: Value<'a>,
+    #[serde(borrow, rename = "_BOOT_ID", default)]
+    boot: Value<'a>,
     #[serde(borrow, rename = "MESSAGE", default)]
     message: Value<'a>,
     #[serde(borrow, rename = "SYSLOG_IDENTIFIER", default)]
@@ -144,8 +146,10 @@ impl<'a> Entry<'a> {
             b"MESSAGE" => &mut self.message,
             b"SYSLOG_IDENTIFIER" => &mut self.identifier,
             b"SYSLOG_PID" => &mut self.syslog_pid,
+            b"_BOOT_ID" => &mut self.boot,
             b"_COMM" => &mut self.program,
             b"_PID" => &mut self.pid,
+            b"_SYSTEMD_UNIT" => &mut self.unit,
             b"_TRANSPORT" => &mut self.transport,
             b"_UID" => &mut self.uid,
             _ => return None,
@@ -155,6 +159,11 @@ impl<'a> Entry<'a> {
     /// When journald took it, in microseconds since 1970.
     pub(crate) fn realtime(&self) -> Option<u64> {
         self.realtime.number()
+    }
+
+    /// The boot that it is of.
+    pub(super) fn boot(&self) -> Option<&str> {
+        str::from_utf8(self.boot.bytes()?).ok()
     }
 
     /// What the entry says, if it is known that `writer` says it, or where none is given, a known server.

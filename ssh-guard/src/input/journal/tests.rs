@@ -42,7 +42,7 @@ fn with_journalctl<F: Future<Output = ()>>(
         let stats = Arc::new(Stats::default());
         let stop = CancellationToken::new();
         let origin = Origin::Journal(Journal { command, ..Journal::default() });
-        let spec = Spec { name: "journal".into(), origin, line_bytes: 100 };
+        let spec = Spec { name: "journal".into(), origin, line_bytes: 100, resume: None };
         let task = tokio::spawn(follow(spec, Channel(sender, Vec::new()), stats.clone(), stop.clone()));
         tokio::time::timeout(Duration::from_secs(30), test(lines, stats)).await.expect("in time");
         stop.cancel();

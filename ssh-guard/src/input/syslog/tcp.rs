@@ -23,7 +23,7 @@ use super::strangers::Strangers;
 use super::{Senders, Syslog};
 use crate::clock;
 use crate::input::stats::Refused;
-use crate::input::{Feed, InputError, Line, Sink, Stopped};
+use crate::input::{Feed, InputError, Line, Sink, Stopped, Written};
 
 /// How long nobody can be accepted before it is tried again, as when there are no descriptors left.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -116,7 +116,13 @@ async fn hand_on<S: Sink>(batch: Batch, feed: &mut Feed<S>) -> Result<(), Stoppe
     let Batch { texts, ends, too_long, lost, read_at, turn } = batch;
     let mut from = 0;
     for end in ends {
-        feed.line(&Line { process: None, pid: None, text: &texts[from..end], read_at });
+        feed.line(&Line {
+            process: None,
+            pid: None,
+            text: &texts[from..end],
+            read_at,
+            written: Written::Now,
+        });
         from = end;
     }
     feed.counts.too_long += too_long;

@@ -23,7 +23,7 @@ use super::strangers::Strangers;
 use super::{Listen, Senders, Syslog};
 use crate::clock;
 use crate::input::stats::Refused;
-use crate::input::{Feed, InputError, Line, Sink, Stats, Stopped};
+use crate::input::{Feed, InputError, Line, Sink, Stats, Stopped, Written};
 use crate::moment::Moment;
 
 /// What the kernel may hold of datagrams that were not read yet, in bytes.
@@ -114,7 +114,13 @@ impl Udp {
             let mut read_at = clock::now();
             for message in std::iter::from_fn(|| self.queue.pop()).take(BATCH) {
                 read_at = message.read_at;
-                feed.line(&Line { process: None, pid: None, text: &message.text, read_at });
+                feed.line(&Line {
+                    process: None,
+                    pid: None,
+                    text: &message.text,
+                    read_at,
+                    written: Written::Now,
+                });
             }
             if let Some(source) = self.flush(feed, read_at).await? {
                 return Ok(self.failed(source));

@@ -20,7 +20,7 @@ use super::strangers::Strangers;
 use super::{Listen, Syslog};
 use crate::clock;
 use crate::input::stats::Refused;
-use crate::input::{Feed, InputError, Line, Sink, Stopped};
+use crate::input::{Feed, InputError, Line, Sink, Stopped, Written};
 use crate::socket_file::{self, SocketFile, Taken};
 
 /// Datagrams that are read before the guard has them.
@@ -97,7 +97,7 @@ impl Unix {
         if datagram.cut || text.len() > self.limit {
             feed.counts.too_long += 1;
         } else if !text.is_empty() {
-            feed.line(&Line { process: None, pid: None, text, read_at });
+            feed.line(&Line { process: None, pid: None, text, read_at, written: Written::Now });
         }
         Ok(())
     }

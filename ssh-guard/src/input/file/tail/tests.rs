@@ -16,7 +16,7 @@ fn append(path: &Path, text: &str) {
 /// Everything new.
 fn poll(tail: &mut Tail) -> Vec<String> {
     let mut got = Vec::new();
-    let mut on_line = |line: &[u8]| got.push(String::from_utf8_lossy(line).into_owned());
+    let mut on_line = |line: &[u8], _| got.push(String::from_utf8_lossy(line).into_owned());
     while tail.step(Moment::from_start(NOW), &mut on_line).unwrap() == Step::Again {}
     got
 }

@@ -1,0 +1,128 @@
+//! Finds out when a line was written that was read late.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::clock;
+use crate::input::{Line, Written};
+use crate::moment::Moment;
+use crate::parse::Record;
+use crate::parse::time::Times;
+
+/// Dates the lines of one input.
+pub(super) struct Dating {
+    times: Times,
+    /// How far back a line is worth being judged.
+    reach: Duration,
+    /// The time of day at the moment of the last block's reading.
+    today: (Moment, Timestamp),
+    /// When the last line was written whose header said so: one that has no time follows it.
+    last: Option<Moment>,
+}
+
+impl Dating {
+    /// Makes one that takes times without a zone for those of this machine.
+    pub(super) fn new(reach: Duration) -> Self {
+        let today = (Moment::EARLIEST, Timestamp::UNIX_EPOCH);
+        Self { times: Times::new(TimeZone::system()), reach, today, last: None }
+    }
+
+    /// Says when a line was written; nothing if that is so long ago that it is worth nothing. Never later than it was read,
+    /// nor before what was read before it.
+    pub(super) fn date(&mut self, line: &Line<'_>, record: Option<&Record<'_>>) -> Option<Moment> {
+        let Written::Before { told, since } = line.written else { return Some(line.read_at) };
+        let told = told.or_else(|| record.and_then(|record| self.header(record.stamp, line.read_at)));
+        self.last = told.or(self.last);
+        // A writer's clock that is behind ours must not make old what was written after the last look.
+        let written = self.last.max(since).unwrap_or(Moment::EARLIEST).min(line.read_at);
+        (line.read_at.since(written) < self.reach).then_some(written)
+    }
+
+    fn header(&mut self, stamp: &[u8], read_at: Moment) -> Option<Moment> {
+        if stamp.is_empty() {
+            return None;
+        }
+        if self.today.0 != read_at {
+            let ago = clock::now().since(read_at);
+            let now = SignedDuration::try_from(clock::since_epoch().saturating_sub(ago))
+                .unwrap_or(SignedDuration::MAX);
+            self.today = (read_at, Timestamp::from_duration(now).unwrap_or(Timestamp::MAX));
+        }
+        let now = self.today.1;
+        // The writer's clock may be ahead, and its zone another.
+        let latest = now.saturating_add(AHEAD).unwrap_or(now);
+        let told = self.times.read(stamp, latest)?;
+        let age = Duration::try_from(now.duration_since(told)).unwrap_or(Duration::ZERO);
+        Some(read_at.minus(age))
+    }
+}
+
+/// How far ahead of this machine's clock a header's time without a year may be and still be of this year.
+const AHEAD: SignedDuration = SignedDuration::from_hours(24);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REACH: Duration = Duration::from_mins(10);
+
+    fn date(dating: &mut Dating, written: Written, stamp: &str, read_at: Moment) -> Option<Duration> {
+        let line = Line { process: None, pid: None, text: b"", read_at, written };
+        let record = Record { stamp: stamp.as_bytes(), ..Record::default() };
+        dating.date(&line, Some(&record)).map(|written| read_at.since(written))
+    }
+
+    /// The header's time of so many seconds ago.
+    fn ago(seconds: i64) -> String {
+        let now = Timestamp::UNIX_EPOCH.saturating_add(clock::since_epoch()).unwrap();
+        now.saturating_sub(SignedDuration::from_secs(seconds)).unwrap().to_string()
+    }
+
+    fn late(since: Option<Moment>) -> Written {
+        Written::Before { told: None, since }
+    }
+
+    fn about(age: Option<Duration>, seconds: u64) -> bool {
+        age.is_some_and(|age| age.abs_diff(Duration::from_secs(seconds)) < Duration::from_secs(5))
+    }
+
+    #[test]
+    fn a_line_is_as_old_as_its_header_says_and_never_of_the_future() {
+        let (mut dating, now) = (Dating::new(REACH), clock::now());
+        assert_eq!(date(&mut dating, Written::Now, &ago(300), now), Some(Duration::ZERO));
+        assert!(about(date(&mut dating, late(None), &ago(300), now), 300));
+        assert_eq!(date(&mut dating, late(None), &ago(-300), now), Some(Duration::ZERO));
+        assert_eq!(date(&mut dating, late(None), &ago(601), now), None);
+    }
+
+    #[test]
+    fn a_line_of_before_the_boot_is_as_old_as_it_is() {
+        let soon_after_boot = Moment::from_start(Duration::from_secs(60));
+        let told = Some(soon_after_boot.minus(Duration::from_secs(500)));
+        let written = Written::Before { told, since: None };
+        let age = date(&mut Dating::new(REACH), written, "", soon_after_boot);
+        assert_eq!(age, Some(Duration::from_secs(500)));
+        let told = Some(soon_after_boot.minus(Duration::from_secs(700)));
+        let written = Written::Before { told, since: None };
+        assert_eq!(date(&mut Dating::new(REACH), written, "", soon_after_boot), None);
+    }
+
+    #[test]
+    fn a_line_that_tells_no_time_is_as_old_as_the_one_before_it_or_the_last_look() {
+        let (mut dating, now) = (Dating::new(REACH), clock::now());
+        assert_eq!(date(&mut dating, late(None), "", now), None, "nobody knows");
+        let look = now.minus(Duration::from_secs(400));
+        assert!(about(date(&mut dating, late(Some(look)), "", now), 400));
+        assert!(about(date(&mut dating, late(Some(look)), &ago(100), now), 100));
+        assert!(about(date(&mut dating, late(Some(look)), "no time", now), 100));
+    }
+
+    #[test]
+    fn a_writer_whose_clock_is_behind_makes_nothing_older_than_the_last_look() {
+        let (mut dating, now) = (Dating::new(REACH), clock::now());
+        let look = now.minus(Duration::from_secs(30));
+        assert!(about(date(&mut dating, late(Some(look)), &ago(7200), now), 30));
+    }
+}

@@ -1,0 +1,180 @@
+//! Goes on where an earlier daemon has stopped, whatever rotation has done since.
+
+use std::collections::VecDeque;
+use std::fs::Metadata;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use super::packed::{Packed, mark_of};
+use super::reader::{FileId, Reader};
+use super::siblings::{Sibling, Siblings, written};
+use super::tail::{is_missing, open};
+use crate::input::{FilePlace, Head, InputError, Mark, Written};
+use crate::moment::Moment;
+
+/// A file that was rotated away while nobody read, and is read to its end.
+#[derive(Debug)]
+pub(super) enum Past {
+    Plain(Reader),
+    Packed(Packed),
+}
+
+/// What was found in the place that an earlier daemon had reached.
+#[derive(Default, Debug)]
+pub(super) struct Found {
+    /// What is to be read first, in this order.
+    pub(super) past: VecDeque<Past>,
+    /// What the path names now.
+    pub(super) current: Option<Reader>,
+    /// What was found amiss, for the operator; one line each.
+    pub(super) told: Vec<String>,
+    /// How many lines are lost at least.
+    pub(super) lost: u64,
+}
+
+/// What is known beside the place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Since {
+    /// What lies behind the place was written after this.
+    pub(super) idle: Option<Moment>,
+    /// A file that was written last before this, in nanoseconds since 1970, is worth nothing.
+    pub(super) worth: i128,
+}
+
+impl Past {
+    pub(super) fn read(&mut self, on_line: &mut impl FnMut(&[u8], Written)) -> io::Result<bool> {
+        match self {
+            Self::Plain(reader) => reader.read(on_line),
+            Self::Packed(packed) => packed.read(on_line),
+        }
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        match self {
+            Self::Plain(reader) => reader.mark(),
+            Self::Packed(packed) => packed.mark(),
+        }
+    }
+
+    pub(super) fn take_too_long(&mut self) -> u64 {
+        match self {
+            Self::Plain(reader) => reader.take_too_long(),
+            Self::Packed(packed) => packed.take_too_long(),
+        }
+    }
+
+    pub(super) fn take_lost(&mut self) -> u64 {
+        match self {
+            Self::Plain(reader) => reader.take_lost(),
+            Self::Packed(packed) => packed.take_lost(),
+        }
+    }
+}
+
+/// Finds what `place` was in, and what has come since.
+///
+/// The file that was read is the one of the same number that begins as it did, under whatever name; or a copy of it, which
+/// `copytruncate` and compression leave. What was rotated after it was is read whole. Then comes what the path names now, from
+/// its beginning if that is another file.
+pub(super) fn resume(
+    path: &Path,
+    limit: usize,
+    place: &FilePlace,
+    since: Since,
+) -> Result<Found, InputError> {
+    let named = match open(path) {
+        Ok(file) => Some(file),
+        Err(InputError::Missing { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let failed = |source: io::Error| InputError::Read { path: path.to_owned(), source };
+    let metadata = named.as_ref().map(std::fs::File::metadata).transpose().map_err(failed)?;
+    let mut siblings = Siblings::of(path, metadata.as_ref().map(FileId::from));
+    let mut found = Found::default();
+    for mark in &place.retired {
+        if let Some(sibling) = siblings.take(mark) {
+            found.past.push_back(past(sibling, limit, Some((mark, since.idle))).map_err(failed)?);
+        }
+    }
+    if let (Some(mark), Some(file), Some(metadata)) = (&place.current, &named, &metadata)
+        && is_where(file, metadata, mark).map_err(failed)?
+    {
+        let file = file.try_clone().map_err(failed)?;
+        found.current = Some(Reader::at_mark(file, limit, mark, since.idle).map_err(failed)?);
+        return Ok(found);
+    }
+    let after = match &place.current {
+        Some(mark) => match siblings.take(mark) {
+            Some(sibling) => {
+                let after = sibling.written();
+                found.past.push_back(past(sibling, limit, Some((mark, since.idle))).map_err(failed)?);
+                Some(after)
+            }
+            None => {
+                found.lost += 1;
+                found.told.push("what it read last is gone: what was written there since is lost".to_owned());
+                idle_at(place)
+            }
+        },
+        None => idle_at(place),
+    };
+    let marks: Vec<Mark> = place.retired.iter().chain(&place.current).copied().collect();
+    let is_new = |time: i128| after.is_some_and(|after| time > after) && time >= since.worth;
+    for sibling in siblings.files {
+        if is_new(sibling.written()) && !marks.iter().any(|mark| sibling.is_copy_of(mark)) {
+            found.past.push_back(past(sibling, limit, None).map_err(failed)?);
+        }
+    }
+    for (sibling, error) in siblings.unreadable {
+        if std::fs::metadata(&sibling).is_ok_and(|metadata| is_new(written(&metadata))) {
+            found.lost += 1;
+            found.told.push(format!("'{}' cannot be read, its lines are lost: {error}", sibling.display()));
+        }
+    }
+    if let Some(file) = named {
+        let mut reader = Reader::at_start(file, limit).map_err(failed)?;
+        // Whether it was begun after the place was reached, nobody knows for certain.
+        reader.was_away(None).map_err(failed)?;
+        found.current = Some(reader);
+    }
+    Ok(found)
+}
+
+/// Whether `mark` is a place in this very file still.
+fn is_where(file: &std::fs::File, metadata: &Metadata, mark: &Mark) -> io::Result<bool> {
+    use std::os::unix::fs::FileExt as _;
+    let mut head = [0; Head::MOST];
+    let count = file.read_at(&mut head, 0)?;
+    // A copy that has taken the file's place, as when a disk was moved, goes as well.
+    let is_it = FileId::from(metadata) == FileId::from(mark) || mark.head.tells();
+    Ok(is_it && metadata.len() >= mark.offset && mark.head.fits(&head[..count]))
+}
+
+/// Reads a sibling from a mark, or else from its beginning.
+fn past(sibling: Sibling, limit: usize, from: Option<(&Mark, Option<Moment>)>) -> io::Result<Past> {
+    let Sibling { file, metadata, packed, head, .. } = sibling;
+    let head = Head::of(&head);
+    let (mark, since) = match from {
+        Some((mark, since)) => (Mark { head, ..*mark }, since),
+        None => (mark_of(&metadata, head), None),
+    };
+    Ok(match packed {
+        true => Past::Packed(Packed::at_mark(file, limit, &mark, since)),
+        false => Past::Plain(Reader::at_mark(file, limit, &mark, since)?),
+    })
+}
+
+fn idle_at(place: &FilePlace) -> Option<i128> {
+    place.idle_at.map(|micros| i128::from(micros) * 1_000)
+}
+
+/// The time of day before which nothing is worth reading, in nanoseconds since 1970.
+pub(super) fn worth(now: Duration, reach: Duration) -> i128 {
+    i128::try_from(now.saturating_sub(reach).as_nanos()).unwrap_or(i128::MAX)
+}
+
+/// Whether the path names nothing at the moment.
+pub(super) fn names_nothing(path: &Path) -> bool {
+    matches!(std::fs::metadata(path), Err(error) if is_missing(&error))
+}
