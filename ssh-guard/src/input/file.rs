@@ -18,7 +18,7 @@ use std::time::Duration;
 use self::resume::{Since, worth};
 use self::tail::{Step, Tail};
 use self::watch::{Change, Watch};
-use super::{Feed, FilePlace, InputError, Line, Place, Resume, Sink, Stopped};
+use super::{Feed, InputError, Line, Place, Resume, Sink, Stopped};
 use crate::clock;
 
 const POLL: Duration = Duration::from_secs(1);
@@ -75,12 +75,11 @@ async fn begin<S: Sink>(path: PathBuf, resume: Option<Resume>, feed: &Feed<S>) -
 
 /// The place that was reached.
 fn place(tail: &Tail) -> Place {
-    let (idle, retired, current) = tail.place();
-    let idle_at = idle.map(|idle| {
+    let idle_at = tail.idle().map(|idle| {
         let then = clock::since_epoch().saturating_sub(clock::now().since(idle));
         u64::try_from(then.as_micros()).unwrap_or(u64::MAX)
     });
-    Place::File(FilePlace { path: tail.path().to_owned(), retired, current, idle_at })
+    Place::File(tail.place(idle_at))
 }
 
 /// Tries to open the file for reading.

@@ -26,6 +26,8 @@ pub struct FilePlace {
     /// When nothing was left to read: what lies behind the marks was written after that. Microseconds since 1970; none
     /// if it never was so.
     pub idle_at: Option<u64>,
+    /// What was rotated away and written last before this is known, in nanoseconds since 1970.
+    pub seen: u64,
 }
 
 /// A file, and a place in it.

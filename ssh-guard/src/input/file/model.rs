@@ -102,7 +102,8 @@ impl World {
             // Not empty: at the very beginning it would look like the one that was cut off.
             Action::Newline => self.write(format!("{number}\n").as_bytes()),
             Action::Rename if self.named.take().is_some() => {
-                fs::rename(&self.name, self.directory.path().join(format!("auth.log.{number}"))).unwrap();
+                // Not a name that rotation gives: there the file would be found that no poll has seen.
+                fs::rename(&self.name, self.directory.path().join(format!("old.{number}"))).unwrap();
             }
             Action::Delete if self.named.take().is_some() => fs::remove_file(&self.name).unwrap(),
             Action::Create => self.create(),

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
+use super::siblings;
 use crate::input::lines::Lines;
 use crate::input::{Head, Mark, Written};
 use crate::moment::Moment;
@@ -28,6 +29,8 @@ pub(super) struct Reader {
     since: Option<Moment>,
     /// Lines begun whose end will never come.
     lost: u64,
+    /// It was cut off, and begins anew.
+    cut_off: bool,
 }
 
 /// What makes a file the same file under any name, as long as somebody holds it open.
@@ -63,6 +66,7 @@ impl Reader {
             late_until: 0,
             since: None,
             lost: 0,
+            cut_off: false,
         })
     }
 
@@ -122,6 +126,11 @@ impl Reader {
         std::mem::take(&mut self.lost)
     }
 
+    /// Whether it was cut off since this was last asked.
+    pub(super) fn take_cut_off(&mut self) -> bool {
+        std::mem::take(&mut self.cut_off)
+    }
+
     /// Where the first line begins that was not given.
     pub(super) fn mark(&self) -> Mark {
         Mark {
@@ -138,6 +147,11 @@ impl Reader {
         self.late_until = self.file.metadata()?.len();
         self.since = since;
         Ok(())
+    }
+
+    /// When it was written last, in nanoseconds since 1970.
+    pub(super) fn written(&self) -> io::Result<i128> {
+        Ok(siblings::written(&self.file.metadata()?))
     }
 
     /// Lets go what was read of a line without an end, and counts it.
@@ -165,6 +179,7 @@ impl Reader {
             self.lines.clear();
             self.leading = true;
             self.late_until = 0;
+            self.cut_off = true;
             return Ok(true);
         }
         if nuls > 0 {

@@ -31,6 +31,8 @@ pub(super) struct Found {
     pub(super) told: Vec<String>,
     /// How many lines are lost at least.
     pub(super) lost: u64,
+    /// What was rotated away and written no later is known, in nanoseconds since 1970.
+    pub(super) seen: i128,
 }
 
 /// What is known beside the place.
@@ -91,7 +93,7 @@ pub(super) fn resume(
     let failed = |source: io::Error| InputError::Read { path: path.to_owned(), source };
     let metadata = named.as_ref().map(std::fs::File::metadata).transpose().map_err(failed)?;
     let mut siblings = Siblings::of(path, metadata.as_ref().map(FileId::from));
-    let mut found = Found::default();
+    let mut found = Found { seen: i128::from(place.seen), ..Found::default() };
     for mark in &place.retired {
         if let Some(sibling) = siblings.take(mark) {
             found.past.push_back(past(sibling, limit, Some((mark, since.idle))).map_err(failed)?);
@@ -102,12 +104,16 @@ pub(super) fn resume(
     {
         let file = file.try_clone().map_err(failed)?;
         found.current = Some(Reader::at_mark(file, limit, mark, since.idle).map_err(failed)?);
-        return Ok(found);
+        if mark.head.tells() {
+            return Ok(found);
+        }
+        // It was all but empty, so it may have been filled, copied and cut off since, and nothing would show that.
     }
     let after = match &place.current {
+        Some(_) if found.current.is_some() => idle_at(place),
         Some(mark) => match siblings.take(mark) {
             Some(sibling) => {
-                let after = sibling.written();
+                let after = idle_at(place).map_or(sibling.written(), |idle| idle.min(sibling.written()));
                 found.past.push_back(past(sibling, limit, Some((mark, since.idle))).map_err(failed)?);
                 Some(after)
             }
@@ -120,9 +126,12 @@ pub(super) fn resume(
         None => idle_at(place),
     };
     let marks: Vec<Mark> = place.retired.iter().chain(&place.current).copied().collect();
-    let is_new = |time: i128| after.is_some_and(|after| time > after) && time >= since.worth;
+    found.seen = found.seen.max(after.unwrap_or(i128::MAX));
+    let seen = found.seen;
+    let is_new = |time: i128| time > seen && time >= since.worth;
     for sibling in siblings.files {
         if is_new(sibling.written()) && !marks.iter().any(|mark| sibling.is_copy_of(mark)) {
+            found.seen = found.seen.max(sibling.written());
             found.past.push_back(past(sibling, limit, None).map_err(failed)?);
         }
     }
@@ -132,13 +141,34 @@ pub(super) fn resume(
             found.told.push(format!("'{}' cannot be read, its lines are lost: {error}", sibling.display()));
         }
     }
-    if let Some(file) = named {
+    if found.seen == i128::MAX {
+        found.seen = 0;
+    }
+    if let (Some(file), None) = (named, &found.current) {
         let mut reader = Reader::at_start(file, limit).map_err(failed)?;
         // Whether it was begun after the place was reached, nobody knows for certain.
         reader.was_away(None).map_err(failed)?;
         found.current = Some(reader);
     }
     Ok(found)
+}
+
+/// Finds what was rotated away before anybody saw it under the path's name: what was written after `seen`, and is neither
+/// `named`, the file that is there now, nor open. Gives the time of the last one, too.
+pub(super) fn between(
+    path: &Path,
+    limit: usize,
+    named: Option<FileId>,
+    open: &[Mark],
+    seen: i128,
+) -> (Vec<Past>, i128) {
+    let is_open = |sibling: &Sibling| {
+        open.iter().any(|mark| sibling.id() == FileId::from(mark) || sibling.is_copy_of(mark))
+    };
+    let mut files = Siblings::of(path, named).files;
+    files.retain(|sibling| sibling.written() > seen && !is_open(sibling));
+    let last = files.last().map_or(seen, Sibling::written);
+    (files.into_iter().filter_map(|sibling| past(sibling, limit, None).ok()).collect(), last)
 }
 
 /// Whether `mark` is a place in this very file still.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::reader::{FileId, Reader};
-use super::resume::{Found, Past, Since, names_nothing, resume};
+use super::resume::{Found, Past, Since, between, names_nothing, resume};
 use crate::input::{FilePlace, InputError, LATE, Mark, Written};
 use crate::moment::Moment;
 
@@ -35,6 +35,8 @@ pub(super) struct Tail {
     generation: u64,
     too_long: u64,
     lost: u64,
+    /// What was rotated away and written no later than this is known, in nanoseconds since 1970.
+    seen: i128,
     /// When it was last found out whether there is something new.
     looked: Option<Moment>,
     /// That was long ago.
@@ -90,6 +92,7 @@ impl Tail {
             generation: 0,
             too_long: 0,
             lost: found.lost,
+            seen: found.seen,
             looked: None,
             late: false,
             idle,
@@ -126,11 +129,22 @@ impl Tail {
         std::mem::take(&mut self.moved)
     }
 
-    /// When there was nothing left to read, and where that is: the retired files and the current one.
-    pub(super) fn place(&self) -> (Option<Moment>, Vec<Mark>, Option<Mark>) {
+    /// When there was nothing left to read.
+    pub(super) fn idle(&self) -> Option<Moment> {
+        self.idle
+    }
+
+    /// The place that is reached; `idle_at` as [`Tail::idle`], but by the time of day.
+    pub(super) fn place(&self, idle_at: Option<u64>) -> FilePlace {
         let past = self.past.iter().map(Past::mark);
         let retired = self.retired.iter().map(|retired| retired.reader.mark());
-        (self.idle, retired.chain(past).collect(), self.current.as_ref().map(Reader::mark))
+        FilePlace {
+            path: self.path.clone(),
+            retired: retired.chain(past).collect(),
+            current: self.current.as_ref().map(Reader::mark),
+            idle_at,
+            seen: u64::try_from(self.seen).unwrap_or(0),
+        }
     }
 
     /// Reads one block of what is new, oldest file first, and gives its lines; where nothing is, looks whether the
@@ -173,6 +187,10 @@ impl Tail {
             let read = current.read(on_line);
             self.too_long += current.take_too_long();
             self.lost += current.take_lost();
+            if current.take_cut_off() {
+                // A copy of what it held lies beside it, and was read here.
+                self.seen = self.seen.max(current.written().unwrap_or(0));
+            }
             match read {
                 Ok(true) => return Ok(Step::Again),
                 Ok(false) => {}
@@ -215,7 +233,9 @@ impl Tail {
 
     fn retire(&mut self, reader: Reader, now: Moment) {
         if self.retired.len() == MAX_RETIRED {
-            self.lost += self.retired.remove(0).reader.give_up();
+            let mut oldest = self.retired.remove(0).reader;
+            self.saw(&oldest);
+            self.lost += oldest.give_up();
         }
         self.retired.push(Retired { reader, quiet_since: now });
     }
@@ -245,6 +265,7 @@ impl Tail {
                 }
             };
             if !goes_on {
+                self.seen = self.seen.max(reader.written().unwrap_or(0));
                 self.lost += reader.give_up();
             }
             goes_on
@@ -258,9 +279,21 @@ impl Tail {
     fn look(&mut self, now: Moment) -> Result<Step, InputError> {
         let named = match fs::metadata(&self.path) {
             Ok(metadata) => FileId::from(&metadata),
-            Err(error) if is_missing(&error) && self.current.is_some() => return Ok(Step::Idle),
+            Err(error) if is_missing(&error) => {
+                // What was there for a moment only lies under another name.
+                if let Some(Ok(written)) = self.current.as_ref().map(Reader::written) {
+                    self.seen = self.seen.max(written);
+                }
+                return match (self.look_between(None), &self.current) {
+                    (true, _) => Ok(Step::Again),
+                    (false, Some(_)) => Ok(Step::Idle),
+                    (false, None) => {
+                        self.from_start = true;
+                        Err(cannot_open(&self.path, error))
+                    }
+                };
+            }
             Err(error) => {
-                self.from_start |= is_missing(&error);
                 return Err(cannot_open(&self.path, error));
             }
         };
@@ -286,11 +319,34 @@ impl Tail {
         }
         let known = self.retired.iter().position(|retired| retired.reader.id() == reader.id());
         let reader = known.map_or(reader, |index| self.retired.remove(index).reader);
+        let named = reader.id();
         if let Some(old) = self.current.replace(reader) {
+            self.saw(&old);
             self.retire(old, now);
         }
+        self.look_between(Some(named));
         self.from_start = true;
         self.generation += 1;
+    }
+
+    /// Opens what was rotated away before it was seen under the path's name; says whether there was anything.
+    fn look_between(&mut self, named: Option<FileId>) -> bool {
+        // Of a log that was begun at its end nothing before is wanted.
+        if self.seen == 0 {
+            return false;
+        }
+        let open = self.retired.iter().map(|retired| retired.reader.mark());
+        let open: Vec<Mark> = open.chain(self.current.as_ref().map(Reader::mark)).collect();
+        let (past, seen) = between(&self.path, self.limit, named, &open, self.seen);
+        self.seen = seen;
+        let any = !past.is_empty();
+        self.past.extend(past);
+        any
+    }
+
+    /// Notes that what was rotated away and written no later than a file that is let go is known.
+    fn saw(&mut self, reader: &Reader) {
+        self.seen = self.seen.max(reader.written().unwrap_or(0));
     }
 
     /// Opens the current file once more, since a descriptor may be dead for good (ESTALE) where the file is not;
