@@ -94,8 +94,11 @@ pub(super) fn resume(
     let metadata = named.as_ref().map(std::fs::File::metadata).transpose().map_err(failed)?;
     let mut siblings = Siblings::of(path, metadata.as_ref().map(FileId::from));
     let mut found = Found { seen: i128::from(place.seen), ..Found::default() };
+    // What is read here is known afterwards, whenever it was written.
+    let mut last = 0;
     for mark in &place.retired {
         if let Some(sibling) = siblings.take(mark) {
+            last = last.max(sibling.written());
             found.past.push_back(past(sibling, limit, Some((mark, since.idle))).map_err(failed)?);
         }
     }
@@ -105,6 +108,7 @@ pub(super) fn resume(
         let file = file.try_clone().map_err(failed)?;
         found.current = Some(Reader::at_mark(file, limit, mark, since.idle).map_err(failed)?);
         if mark.head.tells() {
+            found.seen = found.seen.max(last);
             return Ok(found);
         }
         // It was all but empty, so it may have been filled, copied and cut off since, and nothing would show that.
@@ -113,6 +117,7 @@ pub(super) fn resume(
         Some(_) if found.current.is_some() => idle_at(place),
         Some(mark) => match siblings.take(mark) {
             Some(sibling) => {
+                last = last.max(sibling.written());
                 let after = idle_at(place).map_or(sibling.written(), |idle| idle.min(sibling.written()));
                 found.past.push_back(past(sibling, limit, Some((mark, since.idle))).map_err(failed)?);
                 Some(after)
@@ -131,7 +136,7 @@ pub(super) fn resume(
     let is_new = |time: i128| time > seen && time >= since.worth;
     for sibling in siblings.files {
         if is_new(sibling.written()) && !marks.iter().any(|mark| sibling.is_copy_of(mark)) {
-            found.seen = found.seen.max(sibling.written());
+            last = last.max(sibling.written());
             found.past.push_back(past(sibling, limit, None).map_err(failed)?);
         }
     }
@@ -141,9 +146,7 @@ pub(super) fn resume(
             found.told.push(format!("'{}' cannot be read, its lines are lost: {error}", sibling.display()));
         }
     }
-    if found.seen == i128::MAX {
-        found.seen = 0;
-    }
+    found.seen = if found.seen == i128::MAX { 0 } else { found.seen.max(last) };
     if let (Some(file), None) = (named, &found.current) {
         let mut reader = Reader::at_start(file, limit).map_err(failed)?;
         // Whether it was begun after the place was reached, nobody knows for certain.
