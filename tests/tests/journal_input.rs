@@ -10,10 +10,13 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ssh_guard::input::{Candidates, Journal, Line, Origin, Sink, Spec, Stats, auto, follow};
+use ssh_guard::input::{
+    Candidates, Journal, Line, Origin, Place, Resume, Sink, Spec, Stats, Written, auto, follow,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -40,8 +43,7 @@ impl Journald {
         Command::new("chmod").arg("a+rx").arg(programs.path()).status().unwrap();
         let machine = fs::read_to_string("/etc/machine-id").expect("journald needs a machine-id");
         let files = Path::new("/var/log/journal").join(format!("{}.{name}", machine.trim()));
-        let child =
-            Command::new(JOURNALD).arg(&name).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = Self::spawn(&name);
         let journald = Self { name, child, files, programs };
         // It reads its sockets from the moment that it has its files.
         eventually("journald reads its socket", || {
@@ -50,6 +52,35 @@ impl Journald {
         // `journalctl --follow` fails in a directory that has no entry of this boot.
         journald.log("logger", "test", "journald runs");
         journald
+    }
+
+    fn spawn(name: &str) -> Child {
+        Command::new(JOURNALD).arg(name).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Kills journald, and starts it again.
+    fn start_again(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = Self::spawn(&self.name);
+        eventually("journald reads its socket", || {
+            UnixDatagram::unbound().unwrap().connect(self.socket()).is_ok()
+        });
+    }
+
+    /// Has journald begin new files, and takes away all others.
+    fn vacuum(&self) {
+        let files = || fs::read_dir(&self.files).unwrap().count();
+        let before = files();
+        self.signal(nix::sys::signal::Signal::SIGUSR2);
+        eventually("journald has rotated", || files() > before);
+        let vacuum = Command::new("journalctl")
+            .args(["--quiet", "--vacuum-files=1", "--directory"])
+            .arg(&self.files)
+            .status()
+            .unwrap();
+        assert!(vacuum.success());
+        eventually("the old files are gone", || files() <= 2);
     }
 
     fn socket(&self) -> PathBuf {
@@ -124,6 +155,9 @@ struct Seen {
 
 struct Channel {
     sender: mpsc::UnboundedSender<Seen>,
+    place: Arc<Mutex<Option<Place>>>,
+    /// Lines that lay in the journal while nobody read.
+    late: Arc<AtomicUsize>,
 }
 
 impl Sink for Channel {
@@ -131,7 +165,12 @@ impl Sink for Channel {
         assert!(line.pid.is_some());
         let process = String::from_utf8_lossy(line.process.unwrap()).into_owned();
         let text = String::from_utf8_lossy(line.text).into_owned();
+        self.late.fetch_add(usize::from(line.written != Written::Now), Ordering::Relaxed);
         self.sender.send(Seen { process, text }).unwrap();
+    }
+
+    fn reached(&mut self, place: Place) {
+        *self.place.lock().unwrap() = Some(place);
     }
 
     async fn flush(&mut self) {}
@@ -143,19 +182,29 @@ struct Followed {
     stats: Arc<Stats>,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
+    place: Arc<Mutex<Option<Place>>>,
+    late: Arc<AtomicUsize>,
 }
 
 impl Followed {
     fn new(journal: Journal) -> Self {
+        Self::from(journal, None)
+    }
+
+    /// Goes on where another one has ended.
+    fn from(journal: Journal, place: Option<Place>) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (sender, lines) = mpsc::unbounded_channel();
         let stats = Arc::new(Stats::default());
         let stop = CancellationToken::new();
+        let resume = place.map(|place| Resume { place, reach: Duration::from_hours(1) });
         let spec =
-            Spec { name: "journal".into(), origin: Origin::Journal(journal), line_bytes: 8192, resume: None };
-        let task = runtime.spawn(follow(spec, Channel { sender }, stats.clone(), stop.clone()));
-        Self { runtime, lines, stats, stop, task }
+            Spec { name: "journal".into(), origin: Origin::Journal(journal), line_bytes: 8192, resume };
+        let (place, late) = (Arc::default(), Arc::default());
+        let channel = Channel { sender, place: Arc::clone(&place), late: Arc::clone(&late) };
+        let task = runtime.spawn(follow(spec, channel, stats.clone(), stop.clone()));
+        Self { runtime, lines, stats, stop, task, place, late }
     }
 
     fn next(&mut self) -> Seen {
@@ -163,9 +212,27 @@ impl Followed {
         self.runtime.block_on(next).expect("a line").unwrap()
     }
 
-    fn end(self) {
+    /// Ends it, and says how far it came.
+    fn end(self) -> Option<Place> {
         self.stop.cancel();
         self.runtime.block_on(self.task).unwrap();
+        self.place.lock().unwrap().take()
+    }
+
+    /// The children that read this journal.
+    fn children(&self, journal: &Path) -> Vec<nix::unistd::Pid> {
+        let is_ours = |pid: &i32| {
+            let read = |what: &str| fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
+            let arguments = read("cmdline");
+            let named =
+                arguments.split(|byte| *byte == 0).any(|word| word == journal.as_os_str().as_encoded_bytes());
+            let parent = String::from_utf8_lossy(&read("stat")).rsplit(") ").next().map(str::to_owned);
+            let parent = parent.and_then(|rest| rest.split(' ').nth(1)?.parse::<u32>().ok());
+            named && parent == Some(std::process::id())
+        };
+        let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(is_ours).map(nix::unistd::Pid::from_raw).collect()
     }
 }
 
@@ -251,4 +318,92 @@ fn the_journal_is_chosen_once_sshd_has_written_to_it() {
     assert_eq!(choose().origin, Origin::File(log.clone()));
     journald.log("sshd", "sshd", "Server listening on 0.0.0.0 port 22.");
     assert_eq!(choose().origin, Origin::Journal(journald.journal()));
+}
+
+/// Logs lines, and reads them as the next of the journal.
+fn log_and_read(journald: &Journald, followed: &mut Followed, texts: &[&str]) {
+    for text in texts {
+        journald.log("sshd", "sshd", text);
+        assert_eq!(followed.next().text, *text);
+    }
+}
+
+/// An input that reads the journal from its first line on.
+fn begun(journald: &Journald) -> Followed {
+    let mut followed = Followed::new(journald.journal());
+    eventually("journalctl runs", || {
+        journald.log("sshd", "sshd", "begin");
+        followed.stats.lines() > 0
+    });
+    journald.log("sshd", "sshd", "begun");
+    while followed.next().text != "begun" {}
+    followed
+}
+
+#[test]
+fn what_is_logged_while_nobody_reads_is_read_once() {
+    let journald = Journald::start("resume");
+    let mut followed = begun(&journald);
+    log_and_read(&journald, &mut followed, &["one", "two"]);
+    let place = followed.end();
+    let Some(Place::Journal(reached)) = &place else { panic!("{place:?}") };
+    assert!(reached.cursor.is_some() && reached.boot.is_some(), "{reached:?}");
+
+    journald.log("sshd", "sshd", "three");
+    journald.signal(nix::sys::signal::Signal::SIGUSR2);
+    journald.log("logger", "sshd", "forged by root");
+    journald.log("sshd", "sshd", "four");
+    let mut followed = Followed::from(journald.journal(), place);
+    assert_eq!((followed.next().text, followed.next().text), ("three".to_owned(), "four".to_owned()));
+    log_and_read(&journald, &mut followed, &["five"]);
+    assert_eq!((followed.stats.restarts(), followed.stats.lines()), (0, 3));
+
+    // Nothing was logged meanwhile.
+    let mut followed = Followed::from(journald.journal(), followed.end());
+    log_and_read(&journald, &mut followed, &["six"]);
+    assert_eq!(followed.stats.lines(), 1);
+    followed.end();
+}
+
+#[test]
+fn a_journal_that_was_vacuumed_is_read_on_by_time() {
+    let journald = Journald::start("vacuum");
+    let mut followed = begun(&journald);
+    log_and_read(&journald, &mut followed, &["one"]);
+    let place = followed.end();
+    journald.log("sshd", "sshd", "vacuumed unread");
+    journald.vacuum();
+    journald.log("sshd", "sshd", "two");
+    let mut followed = Followed::from(journald.journal(), place);
+    assert_eq!(followed.next().text, "two");
+
+    // Also while it is read.
+    journald.vacuum();
+    log_and_read(&journald, &mut followed, &["three"]);
+
+    // And with nothing logged since.
+    let place = followed.end();
+    journald.vacuum();
+    let mut followed = Followed::from(journald.journal(), place);
+    log_and_read(&journald, &mut followed, &["four"]);
+    assert_eq!(followed.stats.lines(), 1);
+    followed.end();
+}
+
+#[test]
+fn the_journal_is_followed_through_the_end_of_journald_and_of_journalctl() {
+    let mut journald = Journald::start("killed");
+    let mut followed = begun(&journald);
+    log_and_read(&journald, &mut followed, &["one"]);
+    journald.start_again();
+    log_and_read(&journald, &mut followed, &["two"]);
+
+    let children = followed.children(&journald.files);
+    assert_eq!(children.len(), 1, "{children:?}");
+    nix::sys::signal::kill(children[0], nix::sys::signal::Signal::SIGKILL).unwrap();
+    log_and_read(&journald, &mut followed, &["three", "four"]);
+    assert_eq!(followed.stats.restarts(), 1);
+    assert_eq!(followed.stats.fault(), None);
+    assert_eq!(followed.late.load(Ordering::Relaxed), 0);
+    followed.end();
 }

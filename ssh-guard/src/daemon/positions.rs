@@ -7,9 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -28,26 +29,36 @@ pub(super) struct Reached {
 
 /// The places that are to be written.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Positions(Arc<Mutex<BTreeMap<String, Place>>>);
+pub(super) struct Positions {
+    places: Arc<Mutex<BTreeMap<String, Place>>>,
+    /// Told when there is one.
+    any: Arc<Notify>,
+}
 
 impl Positions {
     /// Notes how far an input has been read: what came before is judged.
     pub(super) fn note(&self, reached: Reached) {
         let Reached { input, place } = reached;
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.lock();
         match places.get_mut(&*input) {
             Some(old) => *old = place,
             None => drop(places.insert(input.to_string(), place)),
         }
+        self.any.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Place>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take(&self) -> BTreeMap<String, Place> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.lock())
     }
 
     /// Puts back what could not be written, unless there is something newer.
     fn put_back(&self, places: BTreeMap<String, Place>) {
-        let mut newer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.any.notify_one();
+        let mut newer = self.lock();
         for (input, place) in places {
             newer.entry(input).or_insert(place);
         }
@@ -82,10 +93,16 @@ pub(super) fn open(path: &Path) -> (Option<Store>, BTreeMap<String, Place>) {
 pub(super) async fn keep(mut store: Option<Store>, positions: Positions, stop: CancellationToken) {
     let mut pause = EVERY;
     let mut told = false;
+    let mut rest = tokio::time::sleep(Duration::ZERO);
     loop {
+        // The first is written at once, those that follow wait.
+        let another = async {
+            rest.await;
+            positions.any.notified().await;
+        };
         let stopped = tokio::select! {
             () = stop.cancelled() => true,
-            () = tokio::time::sleep(pause) => false,
+            () = another => false,
         };
         let places = positions.take();
         if let Some(open) = store.take().filter(|_| !places.is_empty()) {
@@ -118,6 +135,7 @@ pub(super) async fn keep(mut store: Option<Store>, positions: Positions, stop: C
         if stopped {
             return;
         }
+        rest = tokio::time::sleep(pause);
     }
 }
 
