@@ -1,4 +1,4 @@
-//! What outlives the daemon and the machine: a database of SQLite.
+//! What outlives the daemon and the machine: a database of `SQLite`.
 //!
 //! The daemon works without it. It is written about once a second, never on the way of a ban; what was not written when the daemon
 //! is killed is read again from the inputs. A file that is broken is moved aside, never deleted; one that a newer version has made, or
@@ -187,7 +187,7 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Gives a broken database, and what SQLite keeps beside it, a name that is free.
+/// Gives a broken database, and what `SQLite` keeps beside it, a name that is free.
 fn move_aside(path: &Path) -> Result<PathBuf, StoreError> {
     let failed = |source| StoreError::Make { path: path.to_owned(), source };
     let beside = |end: &str| {
@@ -211,7 +211,7 @@ fn move_aside(path: &Path) -> Result<PathBuf, StoreError> {
     Ok(aside)
 }
 
-/// Whether SQLite says that what it reads is no database of its own.
+/// Whether `SQLite` says that what it reads is no database of its own.
 fn says_broken(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }

@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_line_of_before_the_boot_is_as_old_as_it_is() {
-        let soon_after_boot = Moment::from_start(Duration::from_secs(60));
+        let soon_after_boot = Moment::from_start(Duration::from_mins(1));
         let told = Some(soon_after_boot.minus(Duration::from_secs(500)));
         let written = Written::Before { told, since: None };
         let age = date(&mut Dating::new(REACH), written, "", soon_after_boot);

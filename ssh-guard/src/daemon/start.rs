@@ -47,6 +47,7 @@ pub(super) struct Stages {
 }
 
 /// Starts everything.
+#[expect(clippy::too_many_lines, reason = "the start is one sequence, and its order matters")]
 pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let network = Network::survey().await?;
     let interfaces = network.choose(&settings.guard.interfaces)?;
@@ -123,7 +124,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     };
     // The guard takes note of the first as of a change.
     guard.protect(protected_seen.borrow().clone());
-    let (reading, input_notes, poster) = follow(&settings, chosen, places, &metrics, to_guard);
+    let (reading, input_notes, poster) = follow(&settings, chosen, places, &metrics, &to_guard);
     let mut guarding = Stage::new("guard");
     let mailbox = Mailbox { commands, events, late, protected: protected_seen, sessions: sessions_seen };
     guarding.spawn(|stop| guard.run(mailbox, stop));
@@ -244,7 +245,7 @@ fn follow(
     chosen: Vec<Choice>,
     mut places: BTreeMap<String, Place>,
     metrics: &Arc<Metrics>,
-    to_guard: ToGuard,
+    to_guard: &ToGuard,
 ) -> (Stage, Vec<InputNote>, Poster) {
     let line_bytes = settings.limits.line_bytes.get();
     let mut reading = Stage::new("inputs");
@@ -276,7 +277,7 @@ fn follow(
         reading.spawn(|stop| input::follow(spec, intake, stats, stop));
     }
     let name = settings.socket_input();
-    let poster = Poster::new(name, line_bytes, metrics, to_guard.live);
+    let poster = Poster::new(name, line_bytes, metrics, to_guard.live.clone());
     let (stats, understood) = (Arc::clone(&poster.stats), poster.understood.clone());
     input_notes.push(InputNote {
         name: name.to_owned(),

@@ -97,7 +97,7 @@ fn rfc3339(stamp: &[u8], zone: &TimeZone, latest: Timestamp) -> Option<Timestamp
 fn named_month(stamp: &[u8], zone: &TimeZone, latest: Timestamp) -> Option<Timestamp> {
     let mut words = stamp.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
     let mut word = words.next()?;
-    if WEEKDAYS.iter().any(|day| *day == word) {
+    if WEEKDAYS.contains(&word) {
         word = words.next()?;
     }
     let month = (1_i8..).zip(MONTHS).find(|(_, name)| *name == word).map(|(month, _)| month)?;
@@ -150,7 +150,7 @@ fn fraction(text: &[u8]) -> Option<(i32, &[u8])> {
 /// The moment of a wall clock's time.
 fn resolve(civil: DateTime, zone: &TimeZone, latest: Timestamp) -> Option<Timestamp> {
     let ambiguous = zone.to_ambiguous_timestamp(civil);
-    let later = ambiguous.clone().later().ok()?;
+    let later = ambiguous.later().ok()?;
     if later <= latest { Some(later) } else { ambiguous.earlier().ok() }
 }
 

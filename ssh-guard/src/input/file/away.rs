@@ -90,7 +90,7 @@ impl World {
     fn new() -> Self {
         let mut world = Self {
             folder: tempfile::tempdir().unwrap(),
-            clock: SystemTime::now() - Duration::from_secs(100_000),
+            clock: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
             tail: None,
             now: Moment::from_start(Duration::from_secs(100)),
             next: 0,
@@ -255,7 +255,9 @@ impl World {
                 .filter(|(number, index)| **number > from && Some(**index) != written)
                 .map(|(number, _)| *number)
                 .collect();
-            packs.into_iter().for_each(|number| self.pack(number));
+            for number in packs {
+                self.pack(number);
+            }
         }
     }
 

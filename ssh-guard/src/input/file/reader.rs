@@ -190,9 +190,10 @@ impl Reader {
         if count == 0 {
             return Ok(false);
         }
-        let written = match self.position < self.late_until {
-            true => Written::Before { told: None, since: self.since },
-            false => Written::Now,
+        let written = if self.position < self.late_until {
+            Written::Before { told: None, since: self.since }
+        } else {
+            Written::Now
         };
         self.leading = false;
         self.position += count as u64;

@@ -115,19 +115,18 @@ pub(super) fn resume(
     }
     let after = match &place.current {
         Some(_) if found.current.is_some() => idle_at(place),
-        Some(mark) => match siblings.take(mark) {
-            Some(sibling) => {
+        Some(mark) => {
+            if let Some(sibling) = siblings.take(mark) {
                 last = last.max(sibling.written());
                 let after = idle_at(place).map_or(sibling.written(), |idle| idle.min(sibling.written()));
                 found.past.push_back(past(sibling, limit, Some((mark, since.idle))).map_err(failed)?);
                 Some(after)
-            }
-            None => {
+            } else {
                 found.lost += 1;
                 found.told.push("what it read last is gone: what was written there since is lost".to_owned());
                 idle_at(place)
             }
-        },
+        }
         None => idle_at(place),
     };
     let marks: Vec<Mark> = place.retired.iter().chain(&place.current).copied().collect();
@@ -192,9 +191,10 @@ fn past(sibling: Sibling, limit: usize, from: Option<(&Mark, Option<Moment>)>) -
         Some((mark, since)) => (Mark { head, ..*mark }, since),
         None => (mark_of(&metadata, head), None),
     };
-    Ok(match packed {
-        true => Past::Packed(Packed::at_mark(file, limit, &mark, since)),
-        false => Past::Plain(Reader::at_mark(file, limit, &mark, since)?),
+    Ok(if packed {
+        Past::Packed(Packed::at_mark(file, limit, &mark, since))
+    } else {
+        Past::Plain(Reader::at_mark(file, limit, &mark, since)?)
     })
 }
 

@@ -30,6 +30,16 @@ fn with_journalctl<F: Future<Output = ()>>(
     script: &str,
     test: impl FnOnce(mpsc::Receiver<String>, Arc<Stats>) -> F,
 ) {
+    with_resumed(directory, script, None, test);
+}
+
+/// The same, from a place that an earlier daemon has reached.
+fn with_resumed<T, F: Future<Output = T>>(
+    directory: &Path,
+    script: &str,
+    resume: Option<Resume>,
+    test: impl FnOnce(mpsc::Receiver<String>, Arc<Stats>) -> F,
+) -> T {
     let command = directory.join("journalctl");
     let entry = r#"entry() { echo "{\"__CURSOR\":\"c$1\",\"__REALTIME_TIMESTAMP\":\"170000000$1000000\",\"_UID\":\"0\",\"_PID\":\"7\",\"_COMM\":\"${2:-sshd}\",\"MESSAGE\":\"message $1\"}"; }"#;
     let script =
@@ -42,12 +52,14 @@ fn with_journalctl<F: Future<Output = ()>>(
         let stats = Arc::new(Stats::default());
         let stop = CancellationToken::new();
         let origin = Origin::Journal(Journal { command, ..Journal::default() });
-        let spec = Spec { name: "journal".into(), origin, line_bytes: 100, resume: None };
+        let spec = Spec { name: "journal".into(), origin, line_bytes: 100, resume };
         let task = tokio::spawn(follow(spec, Channel(sender, Vec::new()), stats.clone(), stop.clone()));
-        tokio::time::timeout(Duration::from_secs(30), test(lines, stats)).await.expect("in time");
+        let tested =
+            tokio::time::timeout(Duration::from_secs(30), test(lines, stats)).await.expect("in time");
         stop.cancel();
         task.await.unwrap();
-    });
+        tested
+    })
 }
 
 /// Where each child was told to begin.
@@ -136,4 +148,65 @@ fn what_is_too_long_or_no_entry_is_counted_and_the_rest_goes_on() {
         assert_eq!((stats.too_long(), stats.unreadable()), (2, 1));
         assert_eq!(stats.lines(), 1);
     });
+}
+
+/// Goes on where an earlier daemon has stopped, in a journal whose `journalctl` is `script`; gives the texts of the first
+/// `count` lines.
+fn resumed(directory: &Path, script: &str, age: Duration, count: usize) -> Vec<String> {
+    let stopped = micros(clock::since_epoch().saturating_sub(age));
+    let place = Place::Journal(crate::input::JournalPlace {
+        directory: None,
+        cursor: Some("c1".into()),
+        boot: None,
+        realtime: stopped,
+    });
+    let resume = Some(Resume { place, reach: Duration::from_mins(10) });
+    let mut texts = Vec::new();
+    with_resumed(directory, script, resume, |mut lines, stats| async move {
+        for _ in 0..count {
+            texts.push(lines.recv().await.unwrap());
+        }
+        assert_eq!(stats.fault(), None);
+        texts
+    })
+}
+
+#[test]
+fn a_daemon_that_is_started_again_reads_what_was_logged_meanwhile_in_all_boots_and_then_follows() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = r#"
+        case "$*" in
+            *--follow*--after-cursor=c3*) entry 4; exec sleep 1000;;
+            *--follow*) exit 1;;
+            *--cursor=c1*) entry 1; entry 2; entry 3;;
+        esac"#;
+    let texts = resumed(directory.path(), script, Duration::from_secs(5), 3);
+    assert_eq!(texts, ["message 2", "message 3", "message 4"]);
+}
+
+#[test]
+fn a_journal_that_was_left_longer_ago_than_the_reach_is_read_by_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = r#"
+        case "$*" in
+            *--follow*--after-cursor=c2*) entry 3; exec sleep 1000;;
+            *--follow*) exit 1;;
+            *--since=@*) entry 2;;
+        esac"#;
+    let texts = resumed(directory.path(), script, Duration::from_hours(1), 2);
+    assert_eq!(texts, ["message 2", "message 3"]);
+}
+
+#[test]
+fn a_cursor_of_an_earlier_daemon_that_is_refused_is_replaced_by_its_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = r#"
+        case "$*" in
+            *--cursor=c1*) echo 'Failed to seek to cursor: Invalid argument' >&2; exit 1;;
+            *--follow*--after-cursor=c2*) entry 3; exec sleep 1000;;
+            *--follow*) exit 1;;
+            *--since=@*) entry 2;;
+        esac"#;
+    let texts = resumed(directory.path(), script, Duration::from_secs(5), 2);
+    assert_eq!(texts, ["message 2", "message 3"]);
 }
