@@ -220,7 +220,7 @@ impl Followed {
     }
 
     /// The children that read this journal.
-    fn children(&self, journal: &Path) -> Vec<nix::unistd::Pid> {
+    fn children(journal: &Path) -> Vec<nix::unistd::Pid> {
         let is_ours = |pid: &i32| {
             let read = |what: &str| fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
             let arguments = read("cmdline");
@@ -398,7 +398,7 @@ fn the_journal_is_followed_through_the_end_of_journald_and_of_journalctl() {
     journald.start_again();
     log_and_read(&journald, &mut followed, &["two"]);
 
-    let children = followed.children(&journald.files);
+    let children = Followed::children(&journald.files);
     assert_eq!(children.len(), 1, "{children:?}");
     nix::sys::signal::kill(children[0], nix::sys::signal::Signal::SIGKILL).unwrap();
     log_and_read(&journald, &mut followed, &["three", "four"]);

@@ -78,7 +78,7 @@ fn failures_that_were_logged_while_no_daemon_ran_ban_though_the_log_was_rotated(
 
     append(&log, &failures(MALLORY, 10..12, Duration::from_secs(90)));
     fs::rename(&log, log.with_extension("log.1")).unwrap();
-    append(&log, &failures(MALLORY, 12..14, Duration::from_secs(60)));
+    append(&log, &failures(MALLORY, 12..14, Duration::from_mins(1)));
     fs::rename(log.with_extension("log.1"), log.with_extension("log.2")).unwrap();
     fs::rename(&log, log.with_extension("log.1")).unwrap();
     let packed = Command::new("gzip").arg(log.with_extension("log.2")).status().unwrap();
@@ -152,7 +152,7 @@ fn failures_of_long_ago_do_not_ban_and_later_ones_ban_until_they_would_have() {
     let bans = daemon.json(&["bans"]);
     let until: String = bans["bans"][0]["until"].as_str().unwrap().to_owned();
     let (soon, late) =
-        (clock::now().plus(Duration::from_secs(60)), clock::now().plus(Duration::from_secs(125)));
+        (clock::now().plus(Duration::from_mins(1)), clock::now().plus(Duration::from_secs(125)));
     assert!(until > clock::wall(soon).to_string() && until < clock::wall(late).to_string(), "{until}");
     assert_eq!(metric(&daemon, "ssh_guard_lines_lost_total{input=\"auth.log\"}"), 12);
     append(&log, "now\n");

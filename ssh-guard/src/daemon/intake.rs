@@ -221,3 +221,42 @@ impl Sink for Intake {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::clock;
+
+    fn intake(guard: &ToGuard) -> Intake {
+        let metrics = Metrics::new(&["log".to_owned()], &[]).unwrap();
+        let reach = Duration::from_mins(10);
+        Intake::new("log", (Parser::Auto, false), reach, &metrics, Arc::default(), guard.clone())
+    }
+
+    fn fail(intake: &mut Intake, written: Written) {
+        let text = b"Nov 23 03:12:01 lab sshd[1]: Failed password for root from 203.0.113.7 port 22 ssh2";
+        intake.line(&Line { process: None, pid: None, text, read_at: clock::now(), written });
+    }
+
+    #[tokio::test]
+    async fn what_happens_now_waits_for_what_the_same_input_heard_before_and_for_nothing_else() {
+        let ((live, mut events), (late, mut before)) = (mpsc::channel(4), mpsc::channel(1));
+        let guard = ToGuard { live, late };
+        let (mut one, mut other) = (intake(&guard), intake(&guard));
+        let written = Written::Before { told: None, since: Some(clock::now()) };
+        fail(&mut one, written);
+        one.flush().await;
+        fail(&mut one, Written::Now);
+        let mut flush = Box::pin(one.flush());
+        assert!((&mut flush).now_or_never().is_none(), "the guard has not taken the first");
+        fail(&mut other, Written::Now);
+        other.flush().await;
+        assert_eq!(events.try_recv().unwrap().heard.len(), 1, "of the other input");
+        assert_eq!(before.recv().await.unwrap().heard.len(), 1);
+        flush.await;
+        let heard = events.try_recv().unwrap().heard;
+        assert_eq!(heard[0].at, heard[0].read_at);
+    }
+}

@@ -34,7 +34,10 @@ pub(super) async fn follow<S: Sink>(path: PathBuf, resume: Option<Resume>, feed:
     });
     let Ok(mut tail) = begin(path, resume, feed).await else { return };
     let Err(Stopped) = run(&mut tail, watch, feed).await;
-    feed.end(place(&tail)).await;
+    // Of a log that could not be read even once nothing is known.
+    if tail.idle().is_some() || tail.open_files().next().is_some() {
+        feed.end(place(&tail)).await;
+    }
 }
 
 /// Finds the place to begin at.
@@ -137,6 +140,10 @@ async fn drain<S: Sink>(tail: &mut Tail, feed: &mut Feed<S>) -> Result<(), Stopp
             }
             Err(error) => {
                 feed.failed(&error);
+                // That there is no log yet is a place as well.
+                if tail.idle().is_some() && tail.take_moved() {
+                    feed.sink.reached(place(tail));
+                }
                 return feed.flush(read_at).await;
             }
         }

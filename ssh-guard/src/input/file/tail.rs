@@ -288,7 +288,9 @@ impl Tail {
                     (true, _) => Ok(Step::Again),
                     (false, Some(_)) => Ok(Step::Idle),
                     (false, None) => {
+                        // What comes is new.
                         self.from_start = true;
+                        self.idle = Some(now);
                         Err(cannot_open(&self.path, error))
                     }
                 };
