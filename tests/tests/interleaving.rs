@@ -1,8 +1,6 @@
 //! Sessions as servers tell of them, line by line, said in any order that keeps the order within each: together they
 //! count what each counts alone.
 
-#![expect(clippy::unwrap_used, reason = "what helps a test panics where the test has failed")]
-
 use std::collections::{HashMap, VecDeque};
 
 use proptest::prelude::*;

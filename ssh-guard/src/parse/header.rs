@@ -10,7 +10,7 @@ use super::Record;
 /// |---|---|
 /// | `[<PRI>]TIME HOST TAG[PID]: MESSAGE` | RFC 3164, and most files |
 /// | `[<PRI>]TIME TAG[PID]: MESSAGE` | syslog(3) to a local socket, BSD |
-/// | `TIME HOST FACILITY.LEVEL TAG[PID]: MESSAGE` | BusyBox |
+/// | `TIME HOST FACILITY.LEVEL TAG[PID]: MESSAGE` | `BusyBox` |
 /// | `<PRI>1 TIME HOST APP PROCID MSGID SD MESSAGE` | RFC 5424 |
 /// | `TIME HOST APP PROCID - SD MESSAGE` | RFC 5424 without its beginning, as syslog-ng and templates have it |
 ///
@@ -182,7 +182,7 @@ const MONTHS: [[u8; 4]; 12] = [
     *b"Nov ", *b"Dec ",
 ];
 
-/// The names of syslog(3)'s facilities and levels (sys/syslog.h); BusyBox writes them behind the host's.
+/// The names of syslog(3)'s facilities and levels (sys/syslog.h); `BusyBox` writes them behind the host's.
 const FACILITIES: [&[u8]; 20] = [
     b"kern",
     b"user",

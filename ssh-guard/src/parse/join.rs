@@ -277,7 +277,7 @@ impl Session {
     }
 }
 
-fn differ<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
+fn differ<T: PartialEq + Copy>(one: Option<T>, other: Option<T>) -> bool {
     one.is_some() && other.is_some() && one != other
 }
 

@@ -30,7 +30,7 @@ pub struct Rules {
 pub struct Weights {
     /// A failed password.
     pub password: f64,
-    /// A failed keyboard-interactive login.
+    /// A failed keyboard-interactive login, as the server tells it by itself or for PAM.
     pub keyboard_interactive: f64,
     /// An account that does not exist; the first try of a password in that session is the same attempt.
     pub invalid_user: f64,
@@ -40,7 +40,7 @@ pub struct Weights {
     pub hostbased: f64,
     /// A refused Kerberos ticket. Clients try one unasked.
     pub gssapi: f64,
-    /// A failure told by PAM, which the server tells as well: to be raised only where nothing else is read.
+    /// A failure told by a module of PAM, which the server tells as well: to be raised only where nothing else is read.
     pub pam: f64,
     /// An account that exists and may not log in; the first try in that session is the same attempt.
     pub not_allowed: f64,

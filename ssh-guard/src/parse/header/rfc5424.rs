@@ -5,12 +5,11 @@ use crate::parse::Record;
 
 /// Splits `TIME HOST APP PROCID MSGID SD[ MESSAGE]`; what is not known is `-`.
 pub(super) fn split(text: &[u8]) -> Option<Record<'_>> {
-    let (stamp, rest) = match text.strip_prefix(b"- ") {
-        Some(rest) => (&b""[..], rest),
-        None => {
-            let rest = after_rfc3339(text)?;
-            (&text[..text.len() - rest.len() - 1], rest)
-        }
+    let (stamp, rest) = if let Some(rest) = text.strip_prefix(b"- ") {
+        (&b""[..], rest)
+    } else {
+        let rest = after_rfc3339(text)?;
+        (&text[..text.len() - rest.len() - 1], rest)
     };
     let (host, rest) = field(rest)?;
     let (process, rest) = field(rest)?;

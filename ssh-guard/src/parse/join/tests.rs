@@ -30,8 +30,8 @@ fn source(event: Option<AuthEvent>) -> Option<(String, Option<u16>, Option<Strin
     Some((event.address?.to_string(), event.port, event.user))
 }
 
-fn at(address: &str, port: u16, user: &str) -> Option<(String, Option<u16>, Option<String>)> {
-    Some((address.to_owned(), Some(port), Some(user.to_owned())))
+fn at(address: &str, port: u16, user: &str) -> (String, Option<u16>, Option<String>) {
+    (address.to_owned(), Some(port), Some(user.to_owned()))
 }
 
 const CONNECTION: &str = "7: Connection from 203.0.113.7 port 57527 on 198.51.100.1 port 22 rdomain \"\"";
@@ -44,7 +44,7 @@ const CLOSED: &str = "7: Connection closed by 203.0.113.7 port 57527";
 
 #[test]
 fn a_line_that_names_no_address_takes_it_from_its_session() {
-    let bob = at("203.0.113.7", 57527, "bob");
+    let bob = Some(at("203.0.113.7", 57527, "bob"));
     assert_eq!(source(joined(&[CONNECTION, LOCKED])), bob);
     assert_eq!(source(joined(&[FAILED, DENIED])), bob);
     let cut = format!("7: Connection closed by invalid user {} 192.0.2.66 port 22", "x".repeat(500));
@@ -99,9 +99,12 @@ fn a_line_without_a_process_takes_nothing() {
 #[test]
 fn a_process_number_that_is_used_again_lends_nothing_of_its_past() {
     let next = "7: Failed password for eve from 203.0.113.8 port 40000 ssh2";
-    assert_eq!(source(joined(&[FAILED, next, "7: fatal: x [preauth]"])), at("203.0.113.8", 40000, "eve"));
+    assert_eq!(
+        source(joined(&[FAILED, next, "7: fatal: x [preauth]"])),
+        Some(at("203.0.113.8", 40000, "eve"))
+    );
     let other_port = "7: Failed password for bob from 203.0.113.7 port 40000 ssh2";
-    assert_eq!(source(joined(&[FAILED, other_port, DENIED])), at("203.0.113.7", 40000, "bob"));
+    assert_eq!(source(joined(&[FAILED, other_port, DENIED])), Some(at("203.0.113.7", 40000, "bob")));
     // Another account than that of the session, after its end, or long after: whose it is cannot be told.
     assert_eq!(source(joined(&[FAILED, "7: User eve not allowed because account is locked"])), None);
     assert_eq!(
@@ -127,9 +130,9 @@ fn the_process_that_listens_is_no_session() {
     assert_eq!((event.process, event.port), (None, Some(58801)));
     assert_eq!(source(joined(&[drop, "7: fatal: x [preauth]"])), None);
     let timeout = "1: Timeout before authentication for connection from 203.0.113.7 to 198.51.100.1, pid = 7";
-    assert_eq!(source(joined(&[FAILED, timeout])), at("203.0.113.7", 57527, "bob"));
+    assert_eq!(source(joined(&[FAILED, timeout])), Some(at("203.0.113.7", 57527, "bob")));
     let crash = "1: Session process 7 unpriv child crash for connection from 203.0.113.7 to 198.51.100.1";
-    assert_eq!(source(joined(&[FAILED, crash])), at("203.0.113.7", 57527, "bob"));
+    assert_eq!(source(joined(&[FAILED, crash])), Some(at("203.0.113.7", 57527, "bob")));
 }
 
 #[test]
