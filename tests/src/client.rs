@@ -83,6 +83,15 @@ impl<'lab> Client<'lab> {
         self.finish_ssh(command, user, "echo welcome")
     }
 
+    /// Tries to log in to the account, and in the way, that a file as of `ssh_config`(5) says.
+    #[must_use]
+    pub fn login_as_configured(&self, config: &Path, askpass: &Path) -> Login {
+        let mut command = Command::new(find_program("ssh").expect("ssh is installed"));
+        command.env("SSH_ASKPASS", askpass).env("SSH_ASKPASS_REQUIRE", "force");
+        command.arg("-n").arg("-F").arg(config).args(["-b", &self.address.to_string()]);
+        self.run_ssh(command, "echo welcome")
+    }
+
     /// Logs in with a private key, and runs `script`.
     #[must_use]
     pub fn login_with_key(&self, user: &str, key: &Path, script: &str) -> Login {
@@ -133,7 +142,12 @@ impl<'lab> Client<'lab> {
     }
 
     fn finish_ssh(&self, mut command: Command, user: &str, script: &str) -> Login {
-        self.add_destination(&mut command, user);
+        command.args(["-F", "none", "-b", &self.address.to_string(), "-l", user]);
+        self.run_ssh(command, script)
+    }
+
+    fn run_ssh(&self, mut command: Command, script: &str) -> Login {
+        self.add_server(&mut command);
         command.arg(script);
         let output = self.namespace.within(|| command.output()).expect("ssh starts");
         Login::of(&output)
@@ -141,6 +155,10 @@ impl<'lab> Client<'lab> {
 
     fn add_destination(&self, command: &mut Command, user: &str) {
         command.args(["-F", "none", "-b", &self.address.to_string(), "-l", user]);
+        self.add_server(command);
+    }
+
+    fn add_server(&self, command: &mut Command) {
         for option in OPTIONS {
             command.args(["-o", option]);
         }
