@@ -3,6 +3,7 @@
 mod floods;
 mod interleaving;
 mod model;
+mod processes;
 mod rules;
 mod sessions;
 

@@ -1,8 +1,11 @@
 //! The same rules, written without regard to memory or time, beside the tables.
 
+use std::num::NonZeroU64;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::event::Process;
 use crate::policy::account::Accounts;
 use crate::policy::sources::{Limits, Sources};
 use crate::policy::weight::Weight;
@@ -116,15 +119,17 @@ proptest! {
 
     #[test]
     fn no_line_of_any_kind_in_any_order_adds_more_than_it_weighs(
-        lines in prop::collection::vec((0..19_usize, 0..3_u8, 0..4_u16, 1..4_u32, 0..9_u64), 0..60)
+        lines in prop::collection::vec((0..19_usize, 0..3_u8, 0..4_u16, 1..4_u32, 0..9_u64, 0..3_u64), 0..60)
     ) {
         let rules = Rules { threshold: 1e6, ..Rules::default() };
         let mut stage = Stage::with(rules);
-        for (kind, user, port, count, wait) in lines {
+        for (kind, user, port, count, wait, process) in lines {
             stage.wait(wait);
             let user = ["root", "x"].get(usize::from(user)).copied();
             let port = Some(port).filter(|port| *port > 0);
-            let judgement = stage.hear(MALLORY, times(count, event(Kind::ALL[kind], user, port)));
+            let process = NonZeroU64::new(process).map(Process);
+            let event = AuthEvent { process, ..times(count, event(Kind::ALL[kind], user, port)) };
+            let judgement = stage.hear(MALLORY, event);
             prop_assert!(judgement.weight >= 0.0 && judgement.weight <= f64::from(count));
         }
     }
