@@ -1,7 +1,5 @@
 //! A real server whose clients choose names that look like its own messages: each is counted, and nobody else.
 
-#![expect(clippy::unwrap_used, reason = "what helps a test panics where the test has failed")]
-
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 

@@ -8,18 +8,21 @@
 //! A client must not bring a line to bear on somebody else:
 //! - only what was read from a fixed place of a message is remembered;
 //! - process numbers are used again, so another address, port or account in a line makes another session of it, and
-//!   what was not heard of for [`LIFE`] is forgotten;
+//!   what was not heard of for [`LIFE`] is forgotten, by when lines were read and by when they were written: old logs are
+//!   read at once;
 //! - a line without an address that names an account takes only the address of a session of that account, or of one
 //!   that has named none yet: at `LogLevel INFO` there are none of these, at `VERBOSE` each begins with `Connection
 //!   from`;
 //! - what a session said after its end is another one's.
 //!
 //! Only a transport's header vouches for the number. A bare stream has none; all that is joined there is what PAM
-//! and the server both say of one attempt, by address and account.
+//! and the server both say of one attempt, by address and account, and the end of a session that PAM told of.
 //!
 //! Memory: at most [`CAPACITY`] sessions, each about 150 bytes and an account's name of at most [`LONGEST_NAME`] bytes:
 //! 11 MiB at most, 3 MiB with common names. The one silent longest makes room; the worst that follows is that a line of
 //! its names nobody.
+
+mod time;
 
 use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState};
 use std::mem;
@@ -29,9 +32,9 @@ use std::time::Duration;
 
 use lru::LruCache;
 
+use self::time::{Time, written};
 use super::Record;
 use crate::event::{AuthEvent, Kind, Outcome, Process, printed};
-use crate::moment::Moment;
 
 /// How many sessions are remembered.
 pub const CAPACITY: usize = 16_384;
@@ -88,12 +91,13 @@ impl Join {
     /// Completes what a line says by what its session said before; nothing if it is no event after all.
     pub fn settle(&mut self, record: &Record<'_>, told: Told) -> Option<AuthEvent> {
         let pid = if told.bearing == Bearing::Aside { told.process } else { record.pid };
+        let now = Time { read: record.read_at, written: written(record.stamp) };
         match pid {
             Some(pid) => {
                 let key = self.seed.hash_one((record.host, pid));
-                self.settle_session(key, told, record.read_at)
+                self.settle_session(key, told, now)
             }
-            None => self.settle_nameless(told, record.read_at),
+            None => self.settle_nameless(told, now),
         }
     }
 
@@ -109,7 +113,7 @@ impl Join {
         self.sessions.is_empty()
     }
 
-    fn settle_session(&mut self, key: u64, told: Told, now: Moment) -> Option<AuthEvent> {
+    fn settle_session(&mut self, key: u64, told: Told, now: Time) -> Option<AuthEvent> {
         let Told { mut event, bearing, process: _ } = told;
         let session = match (bearing, event.kind) {
             (Bearing::Unauthenticated, _) => {
@@ -139,14 +143,14 @@ impl Join {
     }
 
     /// Settles a line of which no process is known.
-    fn settle_nameless(&mut self, told: Told, now: Moment) -> Option<AuthEvent> {
+    fn settle_nameless(&mut self, told: Told, now: Time) -> Option<AuthEvent> {
         let Told { mut event, bearing, process: _ } = told;
         match bearing {
             Bearing::Unauthenticated | Bearing::Whose => return None,
             Bearing::First => {
                 let key = self.nameless(&event);
                 let session = self.sessions.get_or_insert_mut(key, || Session::begun(now));
-                if now.since(session.heard) > LIFE {
+                if session.heard.is_past(now) {
                     *session = Session::begun(now);
                 }
                 session.heard = now;
@@ -157,9 +161,16 @@ impl Join {
             Bearing::Again => {
                 let key = self.nameless(&event);
                 if let Some(session) =
-                    self.sessions.get_mut(&key).filter(|session| now.since(session.heard) <= LIFE)
+                    self.sessions.get_mut(&key).filter(|session| !session.heard.is_past(now))
                 {
                     session.untell(&mut event);
+                }
+            }
+            Bearing::Event if is_end(&event) && event.user.is_some() => {
+                let key = self.nameless(&event);
+                // Its failures were told without a port: they are those of the session that ends here.
+                if self.sessions.get(&key).is_some_and(|session| !session.heard.is_past(now)) {
+                    (event.outcome, event.kind) = (Outcome::Failure, Kind::Pam);
                 }
             }
             Bearing::Event | Bearing::Aside => {}
@@ -185,7 +196,7 @@ struct Session {
     address: Option<IpAddr>,
     port: Option<u16>,
     user: Option<Box<str>>,
-    heard: Moment,
+    heard: Time,
     ended: bool,
     /// How many attempts were told that may be told once more.
     told: u32,
@@ -194,26 +205,26 @@ struct Session {
 }
 
 impl Session {
-    fn begun(now: Moment) -> Self {
+    fn begun(now: Time) -> Self {
         Self { address: None, port: None, user: None, heard: now, ended: false, told: 0, owed: 0 }
     }
 
     /// Whether a line shows that another session has this process now.
-    fn is_over_by(&self, event: &AuthEvent, now: Moment) -> bool {
+    fn is_over_by(&self, event: &AuthEvent, now: Time) -> bool {
         let other_user = match (self.user.as_deref(), event.user.as_deref()) {
             (Some(own), Some(other)) => !printed(own).eq(printed(other)),
             _ => false,
         };
-        now.since(self.heard) > LIFE
+        self.heard.is_past(now)
             || differ(self.address, event.address)
             || differ(self.port, event.port)
             || other_user
     }
 
     /// Whether a line that does not say so itself is of this session, and so of one where nobody is logged in.
-    fn is_unauthenticated(&self, event: &AuthEvent, now: Moment) -> bool {
+    fn is_unauthenticated(&self, event: &AuthEvent, now: Time) -> bool {
         let same = self.address == event.address && self.port == event.port;
-        now.since(self.heard) <= LIFE && (self.address.is_none() || same)
+        !self.heard.is_past(now) && (self.address.is_none() || same)
     }
 
     fn complete(&self, event: &mut AuthEvent) {
@@ -230,7 +241,7 @@ impl Session {
         }
     }
 
-    fn hear(&mut self, event: &AuthEvent, now: Moment) {
+    fn hear(&mut self, event: &AuthEvent, now: Time) {
         self.heard = now;
         self.address = event.address.or(self.address);
         self.port = event.port.or(self.port);

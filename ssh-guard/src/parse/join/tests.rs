@@ -1,5 +1,6 @@
 use super::*;
-use crate::parse::{Interpreter, Parser};
+use crate::moment::Moment;
+use crate::parse::{Interpreter, Parser, header};
 
 /// Reads messages of sshd, each `PID: MESSAGE`, and says what the last one is.
 fn last(interpreter: &mut Interpreter, lines: &[&str]) -> Option<AuthEvent> {
@@ -164,6 +165,49 @@ fn what_pam_and_the_server_say_of_one_attempt_counts_once() {
         [TOLD, AGAIN, TOLD, TOLD, AGAIN, AGAIN].map(|line| line.replace("7: ", "-: ")).to_vec();
     let bare: Vec<&str> = bare.iter().map(String::as_str).collect();
     assert_eq!(kinds(&bare), [tried, known, tried, tried, known, known]);
+}
+
+#[test]
+fn a_session_that_only_pam_told_of_counts_nothing_more_at_its_end_where_no_process_is_named() {
+    let close = "-: Connection closed by authenticating user bob 203.0.113.7 port 57527 [preauth]";
+    let told = TOLD.replace("7: ", "-: ");
+    let event = joined(&[&told, &told, close]).unwrap();
+    assert_eq!((event.outcome, event.kind, event.port), (Outcome::Failure, Kind::Pam, Some(57527)));
+    assert_eq!(joined(&[close]).unwrap().kind, Kind::Closed);
+    let other = close.replace("bob", "eve");
+    assert_eq!(joined(&[&told, &other]).unwrap().kind, Kind::Closed);
+}
+
+#[test]
+fn lines_that_were_written_long_apart_are_of_two_sessions() {
+    let address = |first: &str, then: &str| {
+        let mut interpreter = Interpreter::new(Parser::Openssh);
+        let mut read = |line: String| interpreter.event(&header::split(line.as_bytes()).unwrap());
+        read(format!("{first} gate sshd[7]: Failed password for bob from 203.0.113.7 port 57527 ssh2"));
+        read(format!(
+            "{then} gate sshd[7]: fatal: Access denied for user bob by PAM account configuration [preauth]"
+        ))
+        .and_then(|event| event.address)
+    };
+    for (first, then) in [
+        ("Nov 23 03:12:01", "Nov 23 03:14:01"),
+        ("Nov  3 23:59:59", "Nov  4 00:00:01"),
+        ("Nov 23 2026 03:12:01", "Nov 23 2026 03:12:01"),
+        ("2026-11-23T03:12:01.5Z", "2026-11-23T03:14:01Z"),
+        // Lines may be written a little out of order.
+        ("Nov 23 03:12:02", "Nov 23 03:12:01"),
+    ] {
+        assert!(address(first, then).is_some(), "{first}, {then}");
+    }
+    for (first, then) in [
+        ("Nov 23 03:12:01", "Nov 23 03:14:02"),
+        ("Nov 23 03:12:01", "Nov 24 03:12:01"),
+        ("Nov 23 2026 03:12:01", "Nov 23 2026 03:15:01"),
+        ("2026-11-23T03:12:01Z", "2026-11-23T04:12:01Z"),
+        ("Nov 30 23:59:59", "Dec  1 00:00:00"),
+    ] {
+        assert!(address(first, then).is_none(), "{first}, {then}");
+    }
 }
 
 #[test]
