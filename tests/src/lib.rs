@@ -15,6 +15,7 @@ pub mod bpffs;
 pub mod capture;
 pub mod client;
 pub mod daemon;
+pub mod dropbear;
 pub mod guarded;
 pub mod http;
 pub mod journald;

@@ -40,6 +40,11 @@ pub const LINKER: &[Package] = &[
 pub const TESTS: &[Package] = &[
     Package { name: "bsdutils", brings: "logger", reason: "sends syslog, in tests" },
     Package { name: "curl", brings: "curl", reason: "posts events, in tests and from the hook of PAM" },
+    Package {
+        name: "dropbear-bin",
+        brings: "dropbear",
+        reason: "is another server, in tests against real ones; Debian starts none",
+    },
     Package { name: "hydra", brings: "hydra", reason: "guesses passwords, in tests" },
     Package { name: "iproute2", brings: "ip", reason: "lays out the tests' networks" },
     Package { name: "openssh-client", brings: "ssh", reason: "logs in, in tests against a real server" },
