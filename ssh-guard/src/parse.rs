@@ -184,3 +184,6 @@ impl Interpreter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

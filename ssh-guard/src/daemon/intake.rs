@@ -146,8 +146,8 @@ impl Intake {
         if strange && self.strange.is_none() {
             warn!(
                 input = &*self.name,
-                hint = "lines of 'sshd -E' and container logs need bare = true; others a syslog header of RFC 3164 \
-                        or RFC 5424",
+                hint = "the logs that SFTPGo and vsftpd write need their parser, lines of 'sshd -E' and container logs \
+                        bare = true; others a syslog header of RFC 3164 or RFC 5424",
                 "no line of this input has a header that is known: nothing can be understood"
             );
         }

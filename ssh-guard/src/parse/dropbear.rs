@@ -18,7 +18,7 @@
 //! the version in `Incompatible remote version '…'`, and with it the end of that line: its address stands before.
 //!
 //! A line that names no address belongs to the session that `Child connection from ADDR:N` of the same process
-//! began ([`Connections`]): Dropbear has a process for each.
+//! began: Dropbear has a process for each.
 
 mod connections;
 
