@@ -28,7 +28,17 @@ pub struct Forgery {
 pub fn find(pattern: &Pattern, samples: &[&[u8]]) -> Option<Forgery> {
     let models: Vec<Model<'_>> =
         samples.iter().filter_map(|message| Model::new(pattern, message)).take(MOST_SAMPLES).collect();
-    models.iter().find_map(|model| models.iter().find_map(|other| model.forged_with(pattern, other)))
+    // Messages that one expression reads are alike: of each, the pieces of one will do.
+    let mut others: Vec<&Model<'_>> = Vec::new();
+    for model in &models {
+        if others.len() < MOST_OTHERS && others.iter().all(|other| !other.found.is_read_alike(&model.found)) {
+            others.push(model);
+        }
+    }
+    models.iter().find_map(|model| {
+        let own = std::iter::once(model);
+        own.chain(others.iter().copied()).find_map(|other| model.forged_with(pattern, other))
+    })
 }
 
 /// A sample that was read.
@@ -137,7 +147,9 @@ const FILLINGS: [&[u8]; 3] = [b"x", b" x", b"x "];
 /// What may follow a piece in front of the rest.
 const ENDS: [&[u8]; 2] = [b"", b" "];
 
+/// What is tried grows with these; all together it is less than a million matches, and most often some thousand.
 const MOST_SAMPLES: usize = 16;
+const MOST_OTHERS: usize = 4;
 const MOST_BEFORE: usize = 16;
 const MOST_BEHIND: usize = 8;
 const MOST_PLACES: usize = 32;
