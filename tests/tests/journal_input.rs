@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ssh_guard::input::{
-    Candidates, Journal, Line, Origin, Place, Resume, Sink, Spec, Stats, Written, auto, follow,
+    Candidates, Journal, Line, Origin, Place, Resume, Sink, Spec, Stats, Writer, Written, auto, follow,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +36,7 @@ impl Journald {
     fn start(test: &str) -> Self {
         let name = format!("sg-{test}-{}", std::process::id());
         let programs = tempfile::tempdir().unwrap();
-        for program in ["sshd", "sshd-session"] {
+        for program in ["sshd", "sshd-session", "dropbear", "vsftpd", "sftpgo", "acme-file-transferd"] {
             fs::copy("/usr/bin/logger", programs.path().join(program)).unwrap();
         }
         // Others than root run them as well.
@@ -406,4 +406,31 @@ fn the_journal_is_followed_through_the_end_of_journald_and_of_journalctl() {
     assert_eq!(followed.stats.fault(), None);
     assert_eq!(followed.late.load(Ordering::Relaxed), 0);
     followed.end();
+}
+
+#[test]
+fn only_lines_that_other_servers_really_wrote_are_read() {
+    let journald = Journald::start("others");
+    let mut followed = Followed::new(journald.journal());
+    let acme = Writer { program: "acme-file-transferd".to_owned(), unit: String::new() };
+    let mut described = Followed::new(Journal { writer: Some(acme), ..journald.journal() });
+    eventually("journalctl runs twice", || {
+        journald.log("dropbear", "dropbear", "begin");
+        journald.log("acme-file-transferd", "acme-file-transferd", "begin");
+        followed.stats.lines() > 0 && described.stats.lines() > 0
+    });
+    for (user, program) in [("65534", "dropbear"), ("65534", "sftpgo"), ("65534", "acme-file-transferd")] {
+        journald.log_as(program, user, program, "forged by nobody under the program's name");
+    }
+    // SFTPGo's word counts in its unit, and this is none.
+    journald.log("sftpgo", "sftpgo", "forged by root");
+    journald.log("vsftpd", "whatever", "[alice] FAIL LOGIN: Client \"203.0.113.7\"");
+    journald.log("acme-file-transferd", "whatever", "said");
+    let mut lines = std::iter::from_fn(|| Some(followed.next())).skip_while(|line| line.text == "begin");
+    assert_eq!(lines.next().unwrap(), seen("vsftpd", "[alice] FAIL LOGIN: Client \"203.0.113.7\""));
+    let mut lines = std::iter::from_fn(|| Some(described.next())).skip_while(|line| line.text == "begin");
+    // The kernel keeps 15 bytes of the name.
+    assert_eq!(lines.next().unwrap(), seen("acme-file-transferd", "said"));
+    followed.end();
+    described.end();
 }
