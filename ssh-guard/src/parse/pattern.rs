@@ -175,6 +175,16 @@ impl Pattern {
         [(Outcome::Failure, failure.len()), (Outcome::Success, success.len())]
     }
 
+    /// The texts that stand in the expressions as they are.
+    fn literals(&self) -> Vec<Vec<u8>> {
+        match &self.description.shape {
+            Shape::Text { failure, success } => {
+                failure.iter().chain(success).flat_map(|text| expression::literals(text)).collect()
+            }
+            Shape::Json(_) => Vec::new(),
+        }
+    }
+
     /// Reads one message; nothing if another process wrote it, or if it says nothing about a login.
     #[must_use]
     pub fn event(&self, record: &Record<'_>) -> Option<AuthEvent> {

@@ -1,7 +1,7 @@
 //! Compiles the regular expressions of a description.
 
 use regex::bytes::{Regex, RegexBuilder};
-use regex_syntax::hir::Look;
+use regex_syntax::hir::{Hir, HirKind, Look};
 
 /// Says why a regular expression cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -42,13 +42,7 @@ pub(super) fn compile(text: &str) -> Result<Regex, ExpressionError> {
         let last = told.trim_end().rsplit('\n').next().unwrap_or_default();
         ExpressionError::Syntax(last.strip_prefix("error: ").unwrap_or(last).to_owned())
     };
-    let parsed = regex_syntax::ParserBuilder::new()
-        .unicode(false)
-        .utf8(false)
-        .dot_matches_new_line(true)
-        .build()
-        .parse(text)
-        .map_err(|error| syntax(&error))?;
+    let parsed = parse(text).map_err(|error| syntax(&error))?;
     let anchored = parsed.properties().look_set_prefix().contains(Look::Start)
         && parsed.properties().look_set_suffix().contains(Look::End);
     let regex = RegexBuilder::new(text)
@@ -65,6 +59,34 @@ pub(super) fn compile(text: &str) -> Result<Regex, ExpressionError> {
         return Err(ExpressionError::NoSource);
     }
     if anchored { Ok(regex) } else { Err(ExpressionError::NotAnchored) }
+}
+
+/// The texts that stand in an expression as they are, in the order in which they stand there.
+pub(super) fn literals(text: &str) -> Vec<Vec<u8>> {
+    fn collect(hir: &Hir, found: &mut Vec<Vec<u8>>) {
+        match hir.kind() {
+            HirKind::Literal(literal) => found.push(literal.0.to_vec()),
+            HirKind::Repetition(repetition) => collect(&repetition.sub, found),
+            HirKind::Capture(capture) => collect(&capture.sub, found),
+            HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+                for part in parts {
+                    collect(part, found);
+                }
+            }
+            HirKind::Empty | HirKind::Class(_) | HirKind::Look(_) => {}
+        }
+    }
+    let mut found = Vec::new();
+    if let Ok(hir) = parse(text) {
+        collect(&hir, &mut found);
+    }
+    found
+}
+
+fn parse(text: &str) -> Result<Hir, Box<regex_syntax::Error>> {
+    let mut parser =
+        regex_syntax::ParserBuilder::new().unicode(false).utf8(false).dot_matches_new_line(true).build();
+    Ok(parser.parse(text)?)
 }
 
 /// The groups that mean something.

@@ -28,6 +28,13 @@ pub struct Forgery {
 pub fn find(pattern: &Pattern, samples: &[&[u8]]) -> Option<Forgery> {
     let models: Vec<Model<'_>> =
         samples.iter().filter_map(|message| Model::new(pattern, message)).take(MOST_SAMPLES).collect();
+    // No sample may show what an expression leaves open whether it is there.
+    let mut ends = ENDS.map(<[u8]>::to_vec).to_vec();
+    for literal in pattern.literals() {
+        if ends.len() < MOST_ENDS && !ends.contains(&literal) {
+            ends.push(literal);
+        }
+    }
     // Messages that one expression reads are alike: of each, the pieces of one will do.
     let mut others: Vec<&Model<'_>> = Vec::new();
     for model in &models {
@@ -37,7 +44,7 @@ pub fn find(pattern: &Pattern, samples: &[&[u8]]) -> Option<Forgery> {
     }
     models.iter().find_map(|model| {
         let own = std::iter::once(model);
-        own.chain(others.iter().copied()).find_map(|other| model.forged_with(pattern, other))
+        own.chain(others.iter().copied()).find_map(|other| model.forged_with(pattern, other, &ends))
     })
 }
 
@@ -61,15 +68,16 @@ impl<'a> Model<'a> {
             .iter()
             .map(|text| text.parse().expect("it is an address"))
             .find(|forged: &IpAddr| forged.is_ipv4() == address.is_ipv4() && *forged != address)?;
-        let pieces = pieces(message, &found.source, forged);
+        let pieces = pieces(message, &found, forged);
         let places = places(pattern, message, &found);
         Some(Self { message, found, address, forged, pieces, places })
     }
 
-    fn forged_with(&self, pattern: &Pattern, other: &Model<'_>) -> Option<Forgery> {
+    fn forged_with(&self, pattern: &Pattern, other: &Model<'_>, ends: &[Vec<u8>]) -> Option<Forgery> {
         let mut message = Vec::new();
         for place in &self.places {
-            for (piece, end) in other.pieces.iter().flat_map(|piece| ENDS.map(|end| (piece, end))) {
+            let pieces = other.pieces.iter().flat_map(|piece| ends.iter().map(move |end| (piece, end)));
+            for (piece, end) in pieces {
                 message.clear();
                 message.extend_from_slice(&self.message[..place.start]);
                 message.extend_from_slice(piece);
@@ -89,13 +97,16 @@ impl<'a> Model<'a> {
 }
 
 /// The parts of a message around its source, with another address there.
-fn pieces(message: &[u8], source: &Range<usize>, forged: IpAddr) -> Vec<Vec<u8>> {
+fn pieces(message: &[u8], found: &Found, forged: IpAddr) -> Vec<Vec<u8>> {
+    let source = &found.source;
     let edges = edges(message);
     let mut starts: Vec<usize> = edges.iter().copied().filter(|edge| *edge <= source.start).collect();
     let mut ends: Vec<usize> = edges.iter().copied().filter(|edge| *edge >= source.end).collect();
     starts.drain(..starts.len().saturating_sub(MOST_BEFORE));
     // The first of the message: a whole one is what a client would write first.
     starts.push(0);
+    let user = found.user.iter().flat_map(|user| [user.start, user.end]);
+    starts.extend(user.filter(|edge| *edge <= source.start));
     ends.truncate(MOST_BEHIND);
     ends.push(message.len());
     let pieces: BTreeSet<Vec<u8>> = starts
@@ -144,12 +155,13 @@ const FORGED: [&str; 4] = ["192.0.2.66", "192.0.2.67", "2001:db8:66::66", "2001:
 /// Words of which one fits wherever there is room for a name; where there is room for digits only, there is none.
 const FILLINGS: [&[u8]; 3] = [b"x", b" x", b"x "];
 
-/// What may follow a piece in front of the rest.
+/// What may follow a piece in front of the rest, beside the texts of the expressions.
 const ENDS: [&[u8]; 2] = [b"", b" "];
+const MOST_ENDS: usize = 10;
 
 /// What is tried grows with these; all together it is less than a million matches, and most often some thousand.
 const MOST_SAMPLES: usize = 16;
 const MOST_OTHERS: usize = 4;
-const MOST_BEFORE: usize = 16;
-const MOST_BEHIND: usize = 8;
-const MOST_PLACES: usize = 32;
+const MOST_BEFORE: usize = 10;
+const MOST_BEHIND: usize = 5;
+const MOST_PLACES: usize = 16;

@@ -149,6 +149,8 @@ fn an_expression_that_a_client_can_fool_is_found_out() {
             r"^login failed for (?<user>[a-z]+) from (?<source>[0-9.]+) \(.*\)$",
             "login failed for bob from 203.0.113.7 (client x)",
         ),
+        // What may be there, and is not in the sample.
+        (r"^login failed for .*? from (?<source>\S+)(?: via .*)?$", "login failed for bob from 203.0.113.7"),
         (r"^(?<user>.*) \((?<source>[^)]*)\) failed .*$", "bob (2001:db8::7) failed to log in"),
     ] {
         let message = forged(failure, line);
