@@ -25,6 +25,8 @@ use crate::parse::{Record, shape};
 pub struct Summary {
     mask: SourceMask,
     files: Vec<FileReport>,
+    /// The last file has been begun and not ended.
+    reading: bool,
     span: Option<(Timestamp, Timestamp)>,
     clock: Clock,
     understood: u64,
@@ -60,6 +62,7 @@ impl Summary {
         Self {
             mask,
             files: Vec::new(),
+            reading: false,
             span: None,
             clock: Clock::default(),
             understood: 0,
@@ -172,6 +175,7 @@ impl Summary {
 
 impl Reader for Summary {
     fn begin(&mut self, file: &Path, archive: &Archive) {
+        self.reading = true;
         self.files.push(FileReport {
             file: file.display().to_string(),
             form: Some(archive.form().as_str()),
@@ -183,17 +187,15 @@ impl Reader for Summary {
     }
 
     fn end(&mut self, file: &Path, bytes: u64, broken: Option<&ArchiveError>) {
-        let name = file.display().to_string();
         let error = broken.map(ToString::to_string);
-        match self.files.last_mut() {
-            Some(last)
-                if last.file == name && last.error.is_none() && last.form.is_some() && last.bytes == 0 =>
-            {
+        match self.files.last_mut().filter(|_| std::mem::take(&mut self.reading)) {
+            Some(last) => {
                 last.bytes = bytes;
                 last.error = error;
             }
-            _ => {
-                self.files.push(FileReport { file: name, form: None, packing: None, lines: 0, bytes, error });
+            None => {
+                let file = file.display().to_string();
+                self.files.push(FileReport { file, form: None, packing: None, lines: 0, bytes, error });
             }
         }
     }
