@@ -188,15 +188,13 @@ impl Reader for Summary {
 
     fn end(&mut self, file: &Path, bytes: u64, broken: Option<&ArchiveError>) {
         let error = broken.map(ToString::to_string);
-        match self.files.last_mut().filter(|_| std::mem::take(&mut self.reading)) {
-            Some(last) => {
-                last.bytes = bytes;
-                last.error = error;
-            }
-            None => {
-                let file = file.display().to_string();
-                self.files.push(FileReport { file, form: None, packing: None, lines: 0, bytes, error });
-            }
+        let reading = std::mem::take(&mut self.reading);
+        if let Some(last) = self.files.last_mut().filter(|_| reading) {
+            last.bytes = bytes;
+            last.error = error;
+        } else {
+            let file = file.display().to_string();
+            self.files.push(FileReport { file, form: None, packing: None, lines: 0, bytes, error });
         }
     }
 
