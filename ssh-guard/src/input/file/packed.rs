@@ -79,8 +79,9 @@ pub(super) fn mark_of(metadata: &Metadata, head: Head) -> Mark {
 /// The first bytes of what a file holds.
 pub(super) fn head_of(file: &File) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
-    MultiGzDecoder::new(BufReader::new(file)).take(Head::MOST as u64).read_to_end(&mut head)?;
-    Ok(head)
+    let read = MultiGzDecoder::new(BufReader::new(file)).take(Head::MOST as u64).read_to_end(&mut head);
+    // What is damaged further on begins as it did.
+    if head.is_empty() { read.map(|_| head) } else { Ok(head) }
 }
 
 impl std::fmt::Debug for Packed {

@@ -63,7 +63,9 @@ impl Siblings {
 
     /// Takes out the file that was read up to `mark`: the same one, or else a copy of it.
     pub(super) fn take(&mut self, mark: &Mark) -> Option<Sibling> {
-        let is_it = |sibling: &&Sibling| sibling.id() == FileId::from(mark) && sibling.holds(mark);
+        // A compressed file is never the one that was read; it may have got its number.
+        let is_it =
+            |sibling: &&Sibling| sibling.id() == FileId::from(mark) && !sibling.packed && sibling.holds(mark);
         let is_copy = |sibling: &&Sibling| mark.head.tells() && sibling.holds(mark);
         let index = self.index(is_it).or_else(|| self.index(is_copy))?;
         Some(self.files.remove(index))
