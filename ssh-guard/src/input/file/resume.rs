@@ -94,17 +94,21 @@ pub(super) fn resume(
     let metadata = named.as_ref().map(std::fs::File::metadata).transpose().map_err(failed)?;
     let mut siblings = Siblings::of(path, metadata.as_ref().map(FileId::from));
     let mut found = Found { seen: i128::from(place.seen), ..Found::default() };
+    let is_current = match (&place.current, &named, &metadata) {
+        (Some(mark), Some(file), Some(metadata)) => is_where(file, metadata, mark).map_err(failed)?,
+        _ => false,
+    };
+    let current = place.current.as_ref();
+    let mut taken = siblings.take_all(place.retired.iter().chain(current.filter(|_| !is_current)));
+    let of_current = if is_current || current.is_none() { None } else { taken.pop().flatten() };
     // What is read here is known afterwards, whenever it was written.
     let mut last = 0;
-    for mark in &place.retired {
-        if let Some(sibling) = siblings.take(mark) {
-            last = last.max(sibling.written());
-            found.past.push_back(past(sibling, limit, Some((mark, since.idle))).map_err(failed)?);
-        }
+    for (mark, sibling) in place.retired.iter().zip(taken) {
+        let Some(sibling) = sibling else { continue };
+        last = last.max(sibling.written());
+        found.past.push_back(past(sibling, limit, Some((mark, since.idle))).map_err(failed)?);
     }
-    if let (Some(mark), Some(file), Some(metadata)) = (&place.current, &named, &metadata)
-        && is_where(file, metadata, mark).map_err(failed)?
-    {
+    if let (Some(mark), Some(file), true) = (current, &named, is_current) {
         let file = file.try_clone().map_err(failed)?;
         found.current = Some(Reader::at_mark(file, limit, mark, since.idle).map_err(failed)?);
         if mark.head.tells() {
@@ -116,7 +120,7 @@ pub(super) fn resume(
     let after = match &place.current {
         Some(_) if found.current.is_some() => idle_at(place),
         Some(mark) => {
-            if let Some(sibling) = siblings.take(mark) {
+            if let Some(sibling) = of_current {
                 last = last.max(sibling.written());
                 let after = idle_at(place).map_or(sibling.written(), |idle| idle.min(sibling.written()));
                 found.past.push_back(past(sibling, limit, Some((mark, since.idle))).map_err(failed)?);

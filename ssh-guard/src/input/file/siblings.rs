@@ -61,8 +61,24 @@ impl Siblings {
         siblings
     }
 
+    /// Takes out the files that were read up to these marks.
+    pub(super) fn take_all<'m>(
+        &mut self,
+        marks: impl Iterator<Item = &'m Mark> + Clone,
+    ) -> Vec<Option<Sibling>> {
+        let mut taken: Vec<Option<Sibling>> = marks.clone().map(|_| None).collect();
+        // Those whose beginnings tell first: the number of one that was all but empty may be another's by now.
+        for tells in [true, false] {
+            for (mark, taken) in marks.clone().zip(&mut taken).filter(|(mark, _)| mark.head.tells() == tells)
+            {
+                *taken = self.take(mark);
+            }
+        }
+        taken
+    }
+
     /// Takes out the file that was read up to `mark`: the same one, or else a copy of it.
-    pub(super) fn take(&mut self, mark: &Mark) -> Option<Sibling> {
+    fn take(&mut self, mark: &Mark) -> Option<Sibling> {
         // A compressed file is never the one that was read; it may have got its number.
         let is_it =
             |sibling: &&Sibling| sibling.id() == FileId::from(mark) && !sibling.packed && sibling.holds(mark);
