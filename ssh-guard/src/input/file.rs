@@ -5,6 +5,7 @@
 mod away;
 #[cfg(test)]
 mod model;
+mod open;
 mod packed;
 mod reader;
 mod resume;
@@ -87,7 +88,7 @@ fn place(tail: &Tail) -> Place {
 
 /// Tries to open the file for reading.
 pub(super) fn check(path: &Path) -> Result<(), InputError> {
-    tail::open(path).map(drop)
+    open::open(path).map(drop)
 }
 
 async fn run<S: Sink>(tail: &mut Tail, mut watch: Watch, feed: &mut Feed<S>) -> Result<Never, Stopped> {

@@ -6,10 +6,10 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use super::open::{is_missing, open};
 use super::packed::{Packed, mark_of};
 use super::reader::{FileId, Reader};
 use super::siblings::{Sibling, Siblings, written};
-use super::tail::{is_missing, open};
 use crate::input::{FilePlace, Head, InputError, Mark, Written};
 use crate::moment::Moment;
 
@@ -99,7 +99,8 @@ pub(super) fn resume(
         _ => false,
     };
     let current = place.current.as_ref();
-    let mut taken = siblings.take_all(place.retired.iter().chain(current.filter(|_| !is_current)));
+    let marks: Vec<&Mark> = place.retired.iter().chain(current.filter(|_| !is_current)).collect();
+    let mut taken = siblings.take_all(&marks);
     let of_current = if is_current || current.is_none() { None } else { taken.pop().flatten() };
     // What is read here is known afterwards, whenever it was written.
     let mut last = 0;

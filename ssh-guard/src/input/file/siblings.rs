@@ -5,9 +5,9 @@ use std::io::{self, Seek as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use super::open::open;
 use super::packed;
 use super::reader::FileId;
-use super::tail::open;
 use crate::input::{Head, Mark};
 
 /// A file beside the log, open.
@@ -62,15 +62,11 @@ impl Siblings {
     }
 
     /// Takes out the files that were read up to these marks.
-    pub(super) fn take_all<'m>(
-        &mut self,
-        marks: impl Iterator<Item = &'m Mark> + Clone,
-    ) -> Vec<Option<Sibling>> {
-        let mut taken: Vec<Option<Sibling>> = marks.clone().map(|_| None).collect();
+    pub(super) fn take_all(&mut self, marks: &[&Mark]) -> Vec<Option<Sibling>> {
+        let mut taken: Vec<Option<Sibling>> = marks.iter().map(|_| None).collect();
         // Those whose beginnings tell first: the number of one that was all but empty may be another's by now.
         for tells in [true, false] {
-            for (mark, taken) in marks.clone().zip(&mut taken).filter(|(mark, _)| mark.head.tells() == tells)
-            {
+            for (mark, taken) in marks.iter().zip(&mut taken).filter(|(mark, _)| mark.head.tells() == tells) {
                 *taken = self.take(mark);
             }
         }

@@ -2,13 +2,12 @@
 //! deleted, replaced by a link to another.
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::fs;
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::open::{cannot_open, is_missing, open};
 use super::reader::{FileId, Reader};
 use super::resume::{Found, Past, Since, between, names_nothing, resume};
 use crate::input::{FilePlace, InputError, LATE, Mark, Written};
@@ -365,27 +364,6 @@ impl Tail {
             Err(_) => {}
         }
     }
-}
-
-/// Opens a regular file for reading.
-pub(super) fn open(path: &Path) -> Result<File, InputError> {
-    // Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)
-        .map_err(|error| cannot_open(path, error))?;
-    let metadata = file.metadata().map_err(|error| cannot_open(path, error))?;
-    if metadata.is_file() { Ok(file) } else { Err(InputError::NotAFile { path: path.to_owned() }) }
-}
-
-fn cannot_open(path: &Path, source: io::Error) -> InputError {
-    let path = path.to_owned();
-    if is_missing(&source) { InputError::Missing { path } } else { InputError::Open { path, source } }
-}
-
-pub(super) fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 
