@@ -77,6 +77,7 @@ impl Namespace {
     ///
     /// # Panics
     /// When it cannot be run.
+    #[must_use]
     pub fn said_by(&self, program: &str, args: &[&str]) -> String {
         let mut command = Command::new(program);
         command.args(args);

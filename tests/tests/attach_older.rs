@@ -1,7 +1,5 @@
 //! Attaching on kernels that lack this or that, and beside what somebody else has in traffic control.
 
-#![expect(clippy::unwrap_used, reason = "what helps a test panics where the test has failed")]
-
 use std::time::Duration;
 
 use ssh_guard::config::settings::Mode;
@@ -65,7 +63,7 @@ fn somebody_elses_filters_and_queueing_discipline_stay() {
     needs!(ALL[0], ALL[1], ALL[2], Need::Program("tc"));
     let lab = Lab::new();
     let listener = lab.listen();
-    lab.server().said_by("tc", &["qdisc", "add", "dev", "eth0", "clsact"]);
+    assert_eq!(lab.server().said_by("tc", &["qdisc", "add", "dev", "eth0", "clsact"]), "");
     add_filter(&lab, &["pref", "7"]);
     let show = || lab.server().said_by("tc", &["filter", "show", "dev", "eth0", "ingress"]);
     let before = show();
@@ -87,7 +85,7 @@ fn where_somebody_has_the_queueing_discipline_ingress_packets_are_judged_and_the
     needs!(ALL[0], ALL[1], ALL[2], Need::Program("tc"));
     let lab = Lab::new();
     let listener = lab.listen();
-    lab.server().said_by("tc", &["qdisc", "add", "dev", "eth0", "ingress"]);
+    assert_eq!(lab.server().said_by("tc", &["qdisc", "add", "dev", "eth0", "ingress"]), "");
     let site = Bare::new();
     let mut running = site.start(false, true);
     let (refused, seen) = lab.server().within(|| {
@@ -110,7 +108,7 @@ fn where_somebody_has_the_queueing_discipline_ingress_packets_are_judged_and_the
 fn a_filter_of_somebody_else_in_our_place_is_told_and_stays() {
     needs!(ALL[0], ALL[1], ALL[2], Need::Program("tc"));
     let lab = Lab::new();
-    lab.server().said_by("tc", &["qdisc", "add", "dev", "eth0", "clsact"]);
+    assert_eq!(lab.server().said_by("tc", &["qdisc", "add", "dev", "eth0", "clsact"]), "");
     add_filter(&lab, &["pref", "22", "handle", "0x22"]);
     let show = || lab.server().said_by("tc", &["filter", "show", "dev", "eth0", "ingress"]);
     let before = show();

@@ -26,7 +26,7 @@ fn weight(corpus: &str, parser: Parser, weights: Weights, (from, to): (&str, &st
         let Some(event) = record.and_then(|record| interpreter.event(&record)) else { continue };
         assert_eq!(event.address, Some(address), "{line}");
         let source = SourceMask::new(32, 64).apply(address.into());
-        sum += policy.observe(&event, source, Moment::default(), Standing::Judged).weight;
+        sum += policy.observe(&event, source, Moment::default(), || Standing::Judged).weight;
     }
     sum
 }

@@ -216,7 +216,7 @@ proptest! {
             let Some(event) = interpreter.event(&header::split(line.as_bytes()).unwrap()) else { continue };
             let Some(address) = event.address else { continue };
             let source = SourceMask::new(32, 64).apply(address.into());
-            let judgement = policy.observe(&event, source, Moment::default(), Standing::Exempt);
+            let judgement = policy.observe(&event, source, Moment::default(), || Standing::Exempt);
             scores.insert(address.to_string(), judgement.score);
         }
         prop_assert!(waiting.iter().all(VecDeque::is_empty));

@@ -103,7 +103,7 @@ mod tests {
     fn feed() -> Feed<Basket> {
         let (stats, stop) = (Arc::new(Stats::default()), CancellationToken::new());
         let (name, counts) = ("stdin".to_owned(), Counts::default());
-        Feed { name, line_bytes: 16, sink: Basket::default(), stats, stop, counts }
+        Feed { name, line_bytes: 16, sink: Basket::default(), stats, stop, counts, interrupted: false }
     }
 
     async fn read(text: &'static [u8]) -> Feed<Basket> {

@@ -25,6 +25,7 @@ fn what_is_left_out_is_what_a_file_transfer_server_means() {
         user: None,
         service: Service::Named("socket".into()),
         count: NonZeroU32::MIN,
+        process: None,
     };
     assert_eq!(posted, Posted { event, at: None, session: None });
     for (event, kind) in [("success", Kind::Accepted), ("pre-auth", Kind::Closed)] {

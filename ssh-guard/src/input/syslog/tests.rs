@@ -75,7 +75,8 @@ impl Running {
     fn start_with(basket: Basket, listen: Listen, senders: &[&str], users: Vec<u32>) -> Self {
         let senders: Vec<IpNet> = senders.iter().map(|sender| sender.parse().unwrap()).collect();
         let syslog = Syslog { listen: listen.clone(), senders: Senders::new(&senders), users };
-        let spec = Spec { name: "test".into(), origin: Origin::Syslog(syslog), line_bytes: LIMIT };
+        let spec =
+            Spec { name: "test".into(), origin: Origin::Syslog(syslog), line_bytes: LIMIT, resume: None };
         let (stats, stop) = (Arc::new(Stats::default()), CancellationToken::new());
         let follow = crate::input::follow(spec, basket.clone(), Arc::clone(&stats), stop.clone());
         let thread = std::thread::spawn(|| {

@@ -67,7 +67,7 @@ fn heard_in(order: &[u64], rules: &Rules) -> (f64, bool) {
         let at = Moment::from_start(Duration::from_secs(*second));
         let failure = by(Password, "root", u16::try_from(*second).unwrap());
         let failure = AuthEvent { address: Some(MALLORY.parse().unwrap()), ..failure };
-        banned |= policy.observe(&failure, source(MALLORY), at, Standing::Judged).ban.is_some();
+        banned |= policy.observe(&failure, source(MALLORY), at, || Standing::Judged).ban.is_some();
     }
     let last = order.iter().max().copied().unwrap_or_default();
     (policy.score(source(MALLORY), Moment::from_start(Duration::from_secs(last))), banned)

@@ -86,7 +86,7 @@ fn what_the_kernel_throws_away_is_counted_to_the_datagram() {
     let basket = Basket::opened();
     let (stats, stop) = (Arc::new(Stats::default()), CancellationToken::new());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let spec = Spec { name: "test".into(), origin: Origin::Syslog(syslog), line_bytes: LIMIT };
+    let spec = Spec { name: "test".into(), origin: Origin::Syslog(syslog), line_bytes: LIMIT, resume: None };
     runtime.block_on(async {
         let follow =
             tokio::spawn(crate::input::follow(spec, basket.clone(), Arc::clone(&stats), stop.clone()));
