@@ -75,6 +75,8 @@ pub struct Policy {
     pub window: String,
     pub ladder: Vec<String>,
     pub forget: String,
+    pub known_good: String,
+    pub known_good_weight: f64,
     pub weights: Weights,
 }
 
@@ -265,6 +267,8 @@ impl Default for Policy {
             window: "10m".to_owned(),
             ladder: ["10m", "1h", "1d", "7d"].map(str::to_owned).to_vec(),
             forget: "30d".to_owned(),
+            known_good: "30d".to_owned(),
+            known_good_weight: 0.25,
             weights: Weights::default(),
         }
     }

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod attempts;
 pub mod bannable;
+pub mod known_good;
 pub mod ladder;
 pub mod recent;
 pub mod rules;
@@ -26,9 +27,10 @@ use ssh_guard_common::source::Source;
 use crate::ban::{Ban, Reason};
 use crate::event::{AuthEvent, Kind};
 use crate::moment::Moment;
-use account::Accounts;
+use account::{Account, Accounts};
 use attempts::{Attempts, Charge, PORTLESS_LIFE, Who};
 pub use decision::{Decision, Evidence};
+use known_good::KnownGood;
 use ladder::{Ladder, Offences};
 pub use rules::{Rules, Weights};
 use sources::{Limits, Sources};
@@ -46,6 +48,7 @@ pub struct Policy {
     attempts: Attempts,
     sources: Sources,
     ladder: Ladder,
+    known_good: KnownGood,
 }
 
 /// What is known of a source beside its events.
@@ -94,6 +97,7 @@ impl Policy {
             attempts: Attempts::new(rules.capacity),
             sources: Sources::new(limits(&rules)),
             ladder: Ladder::new(rules.capacity),
+            known_good: KnownGood::new(rules.capacity),
             rules,
         }
     }
@@ -105,6 +109,7 @@ impl Policy {
         self.attempts.resize(rules.capacity);
         self.sources.set_limits(limits(&rules));
         self.ladder.resize(rules.capacity);
+        self.known_good.resize(rules.capacity);
         self.rules = rules;
     }
 
@@ -131,8 +136,12 @@ impl Policy {
             Charge::Success => {
                 if let Some(account) = account {
                     self.sources.forgive(source, account, now);
+                    self.known_good.note(source, account, now);
                 }
                 (Weight::ZERO, false)
+            }
+            Charge::Failure(weight) if self.is_known_good(source, account, now) => {
+                (weight.part(self.rules.known_good_weight), false)
             }
             Charge::Failure(weight) => (weight, false),
             Charge::PreAuth(_) if self.ends_a_counted_attempt(event, source, now) => (Weight::ZERO, true),
@@ -182,6 +191,7 @@ impl Policy {
         self.attempts.sweep(LOOK_AT_ONCE, now);
         self.sources.sweep(LOOK_AT_ONCE, now);
         self.ladder.sweep(LOOK_AT_ONCE, &self.rules, now);
+        self.known_good.sweep(LOOK_AT_ONCE, self.rules.known_good, now);
     }
 
     /// The score of a source.
@@ -221,6 +231,10 @@ impl Policy {
             score: score.value(),
             evidence: Evidence::of(self.sources.entries(source, now)),
         }
+    }
+
+    fn is_known_good(&self, source: Source, account: Option<Account>, now: Moment) -> bool {
+        account.is_some_and(|account| self.known_good.is(source, account, self.rules.known_good, now))
     }
 
     /// Whether a line with neither port nor name is the end of what was counted a moment ago: OpenSSH before 7.2

@@ -112,12 +112,17 @@ impl Check<'_, '_> {
         let window = self.time(&Place::of("policy.window"), &policy.window);
         let ladder = self.ladder(&policy.ladder);
         let forget = self.time(&Place::of("policy.forget"), &policy.forget);
+        let known_good = self.time(&Place::of("policy.known-good"), &policy.known_good);
+        let part = Some(policy.known_good_weight).filter(|part| (0.0..=1.0).contains(part));
+        let known_good_weight = self.allowed(&Place::of("policy.known-good-weight"), part);
         let weights = self.weights(&policy.weights);
         Some(PolicySettings {
             threshold: threshold?,
             window: window?,
             ladder: ladder?,
             forget: forget?,
+            known_good: known_good?,
+            known_good_weight: known_good_weight?,
             weights: weights?,
         })
     }

@@ -29,7 +29,7 @@ pub enum Shape {
 }
 
 /// Every key there is.
-pub const KEYS: [Key; 66] = [
+pub const KEYS: [Key; 68] = [
     key("guard.interfaces", Shape::Texts, r#"["auto"], or the different names of interfaces"#),
     key("guard.ports", Shape::Wholes, "1 to 16 different ports from 1 to 65535"),
     key("guard.mode", Shape::Text, r#""auto", "native", "generic" or "tc""#),
@@ -41,6 +41,8 @@ pub const KEYS: [Key; 66] = [
     key("policy.window", Shape::Text, TIME),
     key("policy.ladder", Shape::Texts, "1 to 16 times, each longer than the one before"),
     key("policy.forget", Shape::Text, TIME),
+    key("policy.known-good", Shape::Text, TIME),
+    key("policy.known-good-weight", Shape::Number, "a number from 0 to 1"),
     key("policy.weights.password", Shape::Number, WEIGHT),
     key("policy.weights.keyboard-interactive", Shape::Number, WEIGHT),
     key("policy.weights.invalid-user", Shape::Number, WEIGHT),

@@ -107,6 +107,10 @@ pub struct PolicySettings {
     pub ladder: Vec<Duration>,
     /// How long after its last ban a source starts at the first rung again.
     pub forget: Duration,
+    /// How long after a login a source is known-good for that account.
+    pub known_good: Duration,
+    /// What part of its weight a failure counts on such an account, from 0 to 1.
+    pub known_good_weight: f64,
     /// What auth events weigh, each from 0 to 1000.
     pub weights: Weights,
 }
@@ -247,8 +251,10 @@ impl Settings {
     /// The rules of the policy.
     #[must_use]
     pub fn rules(&self) -> Rules {
-        let PolicySettings { threshold, window, ladder, forget, weights } = self.policy.clone();
-        Rules { threshold, window, ladder, forget, weights, capacity: self.limits.sources.get() as usize }
+        let capacity = self.limits.sources.get() as usize;
+        let PolicySettings { threshold, window, ladder, forget, known_good, known_good_weight, weights } =
+            self.policy.clone();
+        Rules { threshold, window, ladder, forget, known_good, known_good_weight, weights, capacity }
     }
 }
 

@@ -17,6 +17,10 @@ pub struct Rules {
     pub ladder: Vec<Duration>,
     /// How long after the end of its last ban a source's offences are forgotten.
     pub forget: Duration,
+    /// How long after a login a source is known-good for that account.
+    pub known_good: Duration,
+    /// What part of its weight a failure counts on an account that its source is known-good for, from 0 to 1.
+    pub known_good_weight: f64,
     /// What each kind of event weighs.
     pub weights: Weights,
     /// How many sources with a score are tracked; also how many sessions, and how many sources with offences.
@@ -64,6 +68,8 @@ impl Default for Rules {
             window: Duration::from_secs(10 * MINUTE),
             ladder: [10 * MINUTE, HOUR, DAY, 7 * DAY].map(Duration::from_secs).to_vec(),
             forget: Duration::from_secs(30 * DAY),
+            known_good: Duration::from_secs(30 * DAY),
+            known_good_weight: 0.25,
             weights: Weights::default(),
             capacity: 131_072,
         }

@@ -48,6 +48,12 @@ impl Weight {
         Self(self.0.saturating_mul(count.get()))
     }
 
+    /// A part of it, rounded to the nearest thousandth.
+    #[must_use]
+    pub fn part(self, part: f64) -> Self {
+        Self::new(self.value() * part)
+    }
+
     /// Half of it, rounded down.
     #[must_use]
     pub fn half(self) -> Self {

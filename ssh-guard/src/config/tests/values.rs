@@ -29,6 +29,8 @@ fn every_value_arrives_as_what_it_means() {
         window = "1h30m"
         ladder = ["1m", "2m"]
         forget = "2w"
+        known-good = "1d"
+        known-good-weight = 0.5
         weights = { password = 2, pre-auth = 0 }
         [[input]]
         kind = "journal"
@@ -73,6 +75,7 @@ fn every_value_arrives_as_what_it_means() {
     assert_eq!((policy.threshold.to_string().as_str(), policy.window.as_secs()), ("2", 5_400));
     assert_eq!(policy.ladder, [60, 120].map(Duration::from_secs));
     assert_eq!(policy.forget.as_secs(), 14 * 86_400);
+    assert_eq!((policy.known_good.as_secs(), policy.known_good_weight.to_string().as_str()), (86_400, "0.5"));
     assert_eq!(policy.weights, Weights { password: 2.0, pre_auth: 0.0, ..Weights::default() });
     let file = InputKind::File { path: PathBuf::from("/var/log/auth.log"), bare: true };
     let input = |name: &str, kind| InputSettings { name: name.to_owned(), kind, parser: Parser::Auto };

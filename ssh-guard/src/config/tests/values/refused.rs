@@ -23,6 +23,8 @@ fn a_value_that_its_key_does_not_allow_is_refused_with_what_is_allowed() {
         ("policy.window", r#""10 minutes""#),
         ("policy.window", r#""99999999999999999999s""#),
         ("policy.forget", r#""""#),
+        ("policy.known-good", r#""never""#),
+        ("policy.known-good-weight", "1.5"),
         ("policy.weights.password", "-0.1"),
         ("policy.weights.pre-auth", "1000.5"),
         ("policy.weights.other", "nan"),
