@@ -67,7 +67,7 @@ fn guard(path: &Path, shape: Shape, rates: &mut Rates) -> Result<()> {
     let (cpu, begun) = (reader.cpu_time()?, clock::now());
     fs::rename(&ready, &reader.log).context("the log cannot be renamed")?;
     reader.wait_for_blocks(&[LAST], Duration::from_millis(1))?;
-    let (taken, cpu) = (begun.elapsed(), reader.cpu_time()? - cpu);
+    let (taken, cpu) = (begun.elapsed(), reader.cpu_time()?.saturating_sub(cpu));
     let lines = u64::from(shape.lines + FAILURES);
     ensure!(reader.lines()? == lines, "{} of {lines} lines were read", reader.lines()?);
     #[expect(clippy::cast_precision_loss, reason = "there are far fewer lines than 2^52")]

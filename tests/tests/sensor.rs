@@ -15,8 +15,9 @@ use ssh_guard_tests::wait::{PATIENCE, eventually};
 const ALL: [Need; 4] = [Need::Root, Need::Bpf, Need::Netns, Need::Program("sshd")];
 
 fn append(log: &Path, line: &str) {
-    let mut log = OpenOptions::new().append(true).open(log).unwrap();
-    writeln!(log, "Nov 23 03:12:01 gate {line}").unwrap();
+    let log = OpenOptions::new().append(true).open(log);
+    let written = log.and_then(|mut log| writeln!(log, "Nov 23 03:12:01 gate {line}"));
+    written.expect("the log can be written");
 }
 
 #[test]

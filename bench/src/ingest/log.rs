@@ -48,7 +48,7 @@ struct Session {
 }
 
 /// So many sessions write in turn.
-const AT_ONCE: usize = 48;
+const AT_ONCE: u32 = 48;
 
 impl Log {
     fn new(count: u32) -> Self {
@@ -69,11 +69,11 @@ impl Log {
     }
 
     fn line(&mut self, number: u32, out: &mut impl Write) -> std::io::Result<()> {
-        while self.open.len() < AT_ONCE {
+        while self.open.len() < AT_ONCE as usize {
             let session = self.begin();
             self.open.push(session);
         }
-        let index = self.random.below(AT_ONCE as u32) as usize;
+        let index = self.random.below(AT_ONCE) as usize;
         let session = &mut self.open[index];
         let text = session.lines.pop().unwrap_or_default();
         let (process, pid) = (session.process, session.pid);
@@ -98,10 +98,10 @@ impl Log {
     fn begin(&mut self) -> Session {
         self.next_pid =
             if self.next_pid > 4_000_000 { 1000 } else { self.next_pid + 1 + self.random.below(3) };
-        let address = self.sources[self.random.below(self.sources.len() as u32) as usize];
+        let address = *self.random.one_of(&self.sources);
         let port = 1024 + self.random.below(64_512);
         let from = format!("{address} port {port}");
-        let user = ACCOUNTS[self.random.below(ACCOUNTS.len() as u32) as usize];
+        let user = *self.random.one_of(&ACCOUNTS);
         let process = if self.random.below(2) == 0 { "sshd" } else { "sshd-session" };
         let (process, mut lines) = match self.random.below(100) {
             0..30 => (process, invalid_user(user, &address, &from)),
@@ -245,12 +245,19 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, limit: u32) -> u32 {
+        u32::try_from(self.next() % u64::from(limit)).unwrap_or(0)
+    }
+
+    fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[usize::try_from(self.next() % all.len() as u64).unwrap_or(0)]
+    }
+
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let bits = bits ^ (bits >> 31);
-        ((bits >> 32) * u64::from(limit) >> 32) as u32
+        bits ^ (bits >> 31)
     }
 }
 

@@ -35,7 +35,10 @@ pub fn settings(config: &Config, document: &Document<'_>) -> Result<Settings, Co
     let inputs = check.inputs(config, patterns.as_deref().unwrap_or_default());
     let limits = check.limits(&config.limits);
     let listen = check.allowed(&Place::of("observe.listen"), config.observe.listen.parse().ok());
-    let blind_after = check.blind_after(&config.observe.blind_after);
+    let blind_after = match config.observe.blind_after.as_str() {
+        "never" => Some(None),
+        time => check.time(&Place::of("observe.blind-after"), time).map(Some),
+    };
     let control = check.control(&config.control);
     let store = check.path(&Place::of("store.path"), &config.store.path, |path| !path.ends_with('/'));
     let settings = || {
@@ -229,13 +232,6 @@ impl Check<'_, '_> {
             return None;
         }
         Some(EventsSettings { socket, group })
-    }
-
-    fn blind_after(&mut self, text: &str) -> Option<Option<Duration>> {
-        if text == "never" {
-            return Some(None);
-        }
-        self.time(&Place::of("observe.blind-after"), text).map(Some)
     }
 
     fn time(&mut self, place: &Place, text: &str) -> Option<Duration> {

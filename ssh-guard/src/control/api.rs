@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// How the daemon is.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each tells something of its own")]
 pub struct Status {
     /// Version of the daemon.
     pub version: String,

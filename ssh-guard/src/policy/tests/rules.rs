@@ -193,12 +193,12 @@ fn a_line_from_the_past_is_counted_in_its_window_and_breaks_nothing() {
 #[test]
 fn a_failure_on_an_account_that_its_source_logged_in_to_counts_a_quarter_and_on_others_the_whole() {
     let mut stage = Stage::new();
-    stage.hear(MALLORY, event(Kind::Accepted, Some("alice"), Some(1)));
+    stage.hear(MALLORY, event(Accepted, Some("alice"), Some(1)));
     assert_score(stage.hear(MALLORY, by(Password, "alice", 2)).weight, 0.25);
     assert_score(stage.hear(MALLORY, by(Password, "bob", 3)).weight, 1.0);
     // The end of a session in which a key was refused, as a login that was not finished.
-    stage.hear(MALLORY, by(Kind::Publickey, "alice", 4));
-    assert_score(stage.hear(MALLORY, event(Kind::Closed, Some("alice"), Some(4))).weight, 0.25);
+    stage.hear(MALLORY, by(Publickey, "alice", 4));
+    assert_score(stage.hear(MALLORY, event(Closed, Some("alice"), Some(4))).weight, 0.25);
     stage.wait(30 * 24 * 3600);
     assert_score(stage.hear(MALLORY, by(Password, "alice", 5)).weight, 1.0);
 }
