@@ -31,6 +31,7 @@ pub mod network;
 pub mod observe;
 pub mod parse;
 pub mod policy;
+pub mod recent;
 pub mod replay;
 pub mod serve;
 pub mod session;

@@ -9,7 +9,6 @@ pub mod attempts;
 pub mod bannable;
 pub mod known_good;
 pub mod ladder;
-pub mod recent;
 pub mod rules;
 pub mod sources;
 pub mod weight;
@@ -140,7 +139,7 @@ impl Policy {
                 }
                 (Weight::ZERO, false)
             }
-            Charge::Failure(weight) if self.is_known_good(source, account, now) => {
+            Charge::Failure(weight) if !weight.is_zero() && self.is_known_good(source, account, now) => {
                 (weight.part(self.rules.known_good_weight), false)
             }
             Charge::Failure(weight) => (weight, false),

@@ -19,22 +19,23 @@
 //! and the server both say of one attempt, by address and account, and the end of a session that PAM told of.
 //!
 //! Memory: at most [`CAPACITY`] sessions, each about 150 bytes and an account's name of at most [`LONGEST_NAME`] bytes:
-//! 11 MiB at most, 3 MiB with common names. The one silent longest makes room; the worst that follows is that a line of
+//! 11 MiB at most, 3 MiB with common names. One that was silent for long makes room; the worst that follows is that a line of
 //! its names nobody.
 
 mod time;
 
-use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState};
+use std::hash::BuildHasher as _;
 use std::mem;
 use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
-use lru::LruCache;
+use foldhash::quality::RandomState;
 
 use self::time::{Time, written};
 use super::Record;
 use crate::event::{AuthEvent, Kind, Outcome, Process, printed};
+use crate::recent::Recent;
 
 /// How many sessions are remembered.
 pub const CAPACITY: usize = 16_384;
@@ -49,7 +50,7 @@ pub const LONGEST_NAME: usize = 500;
 #[derive(Debug)]
 pub struct Join {
     seed: RandomState,
-    sessions: LruCache<u64, Session, BuildHasherDefault<Hashed>>,
+    sessions: Recent<u64, Session>,
 }
 
 /// What a line says by itself.
@@ -82,8 +83,7 @@ pub enum Bearing {
 
 impl Default for Join {
     fn default() -> Self {
-        let sessions = LruCache::unbounded_with_hasher(BuildHasherDefault::default());
-        Self { seed: RandomState::new(), sessions }
+        Self { seed: RandomState::default(), sessions: Recent::new(CAPACITY) }
     }
 }
 
@@ -124,7 +124,7 @@ impl Join {
                 Some(session) => session,
                 None => return Some(event),
             },
-            _ => self.sessions.get_or_insert_mut(key, || Session::begun(now)),
+            _ => self.sessions.touch(&key),
         };
         let ends = bearing != Bearing::Whose && is_end(&event);
         if session.is_over_by(&event, now) || (session.ended && !ends) {
@@ -136,9 +136,8 @@ impl Join {
         event.process = NonZeroU64::new(key).map(Process);
         session.count(&mut event, bearing, ends);
         if event.outcome == Outcome::Success {
-            self.sessions.pop(&key);
+            self.sessions.remove(&key);
         }
-        self.make_room();
         (bearing != Bearing::Whose).then_some(event)
     }
 
@@ -149,14 +148,13 @@ impl Join {
             Bearing::Unauthenticated | Bearing::Whose => return None,
             Bearing::First => {
                 let key = self.nameless(&event);
-                let session = self.sessions.get_or_insert_mut(key, || Session::begun(now));
+                let session = self.sessions.touch(&key);
                 if session.heard.is_past(now) {
                     *session = Session::begun(now);
                 }
                 session.heard = now;
                 // Several sessions may be trying the same.
                 session.told = session.told.saturating_add(1);
-                self.make_room();
             }
             Bearing::Again => {
                 let key = self.nameless(&event);
@@ -182,16 +180,10 @@ impl Join {
         let name: Option<Vec<u8>> = event.user.as_deref().map(|name| printed(name).collect());
         self.seed.hash_one((event.address, name))
     }
-
-    fn make_room(&mut self) {
-        if self.sessions.len() > CAPACITY {
-            self.sessions.pop_lru();
-        }
-    }
 }
 
 /// A session, until somebody is logged in.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 struct Session {
     address: Option<IpAddr>,
     port: Option<u16>,
@@ -206,13 +198,13 @@ struct Session {
 
 impl Session {
     fn begun(now: Time) -> Self {
-        Self { address: None, port: None, user: None, heard: now, ended: false, told: 0, owed: 0 }
+        Self { heard: now, ..Self::default() }
     }
 
     /// Whether a line shows that another session has this process now.
     fn is_over_by(&self, event: &AuthEvent, now: Time) -> bool {
         let other_user = match (self.user.as_deref(), event.user.as_deref()) {
-            (Some(own), Some(other)) => !printed(own).eq(printed(other)),
+            (Some(own), Some(other)) => own != other && !printed(own).eq(printed(other)),
             _ => false,
         };
         self.heard.is_past(now)
@@ -295,26 +287,6 @@ fn differ<T: PartialEq + Copy>(one: Option<T>, other: Option<T>) -> bool {
 /// Whether the server says no more of a session but how it ends.
 fn is_end(event: &AuthEvent) -> bool {
     event.outcome == Outcome::PreAuth || event.kind == Kind::TooManyAttempts
-}
-
-/// Takes a key that is a hash already for one.
-#[derive(Default, Debug)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
-    }
 }
 
 #[cfg(test)]

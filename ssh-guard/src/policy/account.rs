@@ -20,13 +20,21 @@ impl Accounts {
     /// The account of that name.
     #[must_use]
     pub fn of(&self, name: &str) -> Account {
+        // As most names are.
+        if name.len() <= PRINTED && !name.contains('\\') {
+            return self.hashed(name.as_bytes());
+        }
         let mut seen = [0; PRINTED];
         let mut length = 0;
         for (byte, place) in printed(name).zip(&mut seen) {
             *place = byte;
             length += 1;
         }
-        Account(NonZeroU64::new(self.seed.hash_one(&seen[..length])).unwrap_or(NonZeroU64::MIN))
+        self.hashed(&seen[..length])
+    }
+
+    fn hashed(&self, name: &[u8]) -> Account {
+        Account(NonZeroU64::new(self.seed.hash_one(name)).unwrap_or(NonZeroU64::MIN))
     }
 }
 

@@ -16,11 +16,11 @@ use std::time::Duration;
 use ssh_guard_common::source::Source;
 
 use super::account::Account;
-use super::recent::Recent;
 use super::rules::Weights;
 use super::weight::Weight;
 use crate::event::{AuthEvent, Kind, Outcome, Process};
 use crate::moment::Moment;
+use crate::recent::Recent;
 use session::{Line, Session};
 
 /// How long a session of which nothing is heard is remembered.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use ssh_guard_common::source::Source;
 
 use super::account::Account;
-use super::recent::Recent;
 use crate::moment::Moment;
+use crate::recent::Recent;
 
 /// The logins that succeeded, by source and account: at most `Rules::capacity`, at about 60 bytes each; one that is long
 /// past makes room.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use ssh_guard_common::source::Source;
 
-use super::recent::Recent;
 use super::rules::Rules;
 use crate::moment::Moment;
+use crate::recent::Recent;
 
 /// The offences of sources: how often each was banned. At most `Rules::capacity` sources are remembered, at about
 /// 130 bytes each; those without an offence for longest are evicted first.

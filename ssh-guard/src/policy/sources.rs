@@ -14,10 +14,10 @@ use std::time::Duration;
 use ssh_guard_common::source::Source;
 
 use super::account::Account;
-use super::recent::{Rank, Recent};
 use super::weight::Weight;
 use super::window::{Entry, Window, sums};
 use crate::moment::Moment;
+use crate::recent::{Rank, Recent};
 
 /// The sources that have a score, apart by how much a loss would matter.
 #[derive(Debug)]

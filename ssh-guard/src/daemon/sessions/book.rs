@@ -10,7 +10,7 @@ use crate::control::api::{SessionEntry, Sessions};
 use crate::daemon::guard::plain;
 use crate::kernel::KernelClock;
 use crate::network::Network;
-use crate::policy::recent::Recent;
+use crate::recent::Recent;
 use crate::session::accounts::Accounts;
 use crate::session::{Census, Session, Stage};
 

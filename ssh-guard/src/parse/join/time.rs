@@ -5,7 +5,7 @@ use crate::moment::Moment;
 use crate::parse::text::number;
 
 /// When a line came.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Time {
     pub(super) read: Moment,
     /// In seconds of its month, if its header says so.
