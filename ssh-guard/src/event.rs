@@ -5,6 +5,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
+use smol_str::SmolStr;
 
 /// One auth event: what a server says a client did.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,7 +19,7 @@ pub struct AuthEvent {
     /// The client's TCP port, if the line names it.
     pub port: Option<u16>,
     /// The account that was tried, as far as the server printed it; chosen by the client.
-    pub user: Option<String>,
+    pub user: Option<SmolStr>,
     /// The server that wrote the line.
     pub service: Service,
     /// How often the line says that it happened (`message repeated N times`).

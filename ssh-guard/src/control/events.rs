@@ -197,7 +197,7 @@ impl PostedEvent {
             kind,
             address: Some(address(source.filter(not_empty))?),
             port: port.filter(|port| *port > 0),
-            user: user.filter(not_empty),
+            user: user.filter(not_empty).map(Into::into),
             service: named(service.filter(not_empty))?,
             count: count.unwrap_or(NonZeroU32::MIN),
             process: None,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lru::LruCache;
 use prometheus::IntCounter;
+use smol_str::SmolStr;
 use tokio::sync::mpsc;
 
 use super::intake::{self, Heard, Missed};
@@ -111,7 +112,7 @@ struct Sessions {
 #[derive(Clone, Default, Debug)]
 struct Known {
     port: Option<u16>,
-    user: Option<String>,
+    user: Option<SmolStr>,
 }
 
 impl Default for Sessions {

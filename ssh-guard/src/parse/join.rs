@@ -31,6 +31,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use foldhash::quality::RandomState;
+use smol_str::SmolStr;
 
 use self::time::{Time, written};
 use super::Record;
@@ -187,7 +188,7 @@ impl Join {
 struct Session {
     address: Option<IpAddr>,
     port: Option<u16>,
-    user: Option<Box<str>>,
+    user: Option<SmolStr>,
     heard: Time,
     ended: bool,
     /// How many attempts were told that may be told once more.
@@ -228,7 +229,7 @@ impl Session {
         if event.address.is_some() && event.address == self.address {
             event.port = event.port.or(self.port);
             if event.user.is_none() {
-                event.user = self.user.as_deref().map(str::to_owned);
+                event.user.clone_from(&self.user);
             }
         }
     }
@@ -238,7 +239,7 @@ impl Session {
         self.address = event.address.or(self.address);
         self.port = event.port.or(self.port);
         if self.user.is_none() {
-            self.user = event.user.as_deref().filter(|name| name.len() <= LONGEST_NAME).map(Box::from);
+            self.user = event.user.clone().filter(|name| name.len() <= LONGEST_NAME);
         }
     }
 

@@ -64,7 +64,7 @@ pub fn read(record: &Record<'_>) -> Option<Told> {
         kind: understood.kind,
         address: understood.origin.address,
         port: understood.origin.port,
-        user: understood.user.map(|user| String::from_utf8_lossy(user).into_owned()),
+        user: understood.user.map(|user| String::from_utf8_lossy(user).into()),
         service: Service::Openssh,
         count: repeated.saturating_mul(understood.count),
         process: None,

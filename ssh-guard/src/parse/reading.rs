@@ -46,7 +46,7 @@ impl<'a> Reading<'a> {
             kind: self.kind,
             address: self.origin.address,
             port: self.origin.port,
-            user: self.user.map(|user| String::from_utf8_lossy(user).into_owned()),
+            user: self.user.map(|user| String::from_utf8_lossy(user).into()),
             service,
             count,
             process: None,

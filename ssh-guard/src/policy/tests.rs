@@ -68,7 +68,7 @@ fn event(kind: Kind, user: Option<&str>, port: Option<u16>) -> AuthEvent {
         (_, Some(_)) => Outcome::Failure,
         (_, None) => Outcome::PreAuth,
     };
-    let (user, count) = (user.map(str::to_owned), NonZeroU32::MIN);
+    let (user, count) = (user.map(Into::into), NonZeroU32::MIN);
     AuthEvent { outcome, kind, address: None, port, user, service: Service::Openssh, count, process: None }
 }
 

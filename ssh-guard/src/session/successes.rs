@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use smol_str::SmolStr;
 use ssh_guard_common::records::{Authenticated, SessionKey, SessionRecord};
 use ssh_guard_common::source::Source;
 use ssh_guard_common::time::Ticks;
@@ -15,7 +16,7 @@ pub struct Success {
     /// The client's port.
     pub port: u16,
     /// Who logged in, if the line names somebody.
-    pub account: Option<String>,
+    pub account: Option<SmolStr>,
     /// When the line was read.
     pub at: Ticks,
 }
@@ -37,7 +38,7 @@ pub struct Found {
     /// When it was first counted.
     pub first_seen: Ticks,
     /// Who logged in.
-    pub account: Option<String>,
+    pub account: Option<SmolStr>,
 }
 
 impl Successes {

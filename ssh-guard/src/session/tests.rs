@@ -165,7 +165,7 @@ fn sessions_from_one_prefix_are_of_one_source() {
 }
 
 fn success(port: u16, at: Ticks) -> Success {
-    Success { client: source("203.0.113.7"), port, account: Some("alice".to_owned()), at }
+    Success { client: source("203.0.113.7"), port, account: Some("alice".into()), at }
 }
 
 /// What is found of these successes at a tick, as the times of the sessions.
@@ -200,7 +200,7 @@ fn a_line_waits_for_its_session_for_ten_ticks_and_no_longer() {
     successes.add(success(9, 100));
     assert!(successes.settle(&[], &HashMap::new(), 110).is_empty());
     let late = [(key("203.0.113.7", 9), record(105))];
-    let expected = Found { key: late[0].0, first_seen: 105, account: Some("alice".to_owned()) };
+    let expected = Found { key: late[0].0, first_seen: 105, account: Some("alice".into()) };
     assert_eq!(successes.settle(&late, &HashMap::new(), 111), [expected]);
     successes.add(success(9, 112));
     let marks = HashMap::from([(late[0].0, Authenticated { account: 1, session: 105 })]);

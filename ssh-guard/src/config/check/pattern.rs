@@ -195,7 +195,7 @@ impl Check<'_, '_> {
             (Some(outcome), Some(event)) => {
                 event.outcome == outcome
                     && event.address == source.map(|source| source.to_canonical())
-                    && (sample.user.is_empty() || event.user.as_ref() == Some(&sample.user))
+                    && (sample.user.is_empty() || event.user.as_deref() == Some(&sample.user))
                     && port.is_none_or(|port| event.port == Some(port.get()))
             }
             (None, Some(_)) | (Some(_), None) => false,

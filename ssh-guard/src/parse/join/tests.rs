@@ -28,7 +28,7 @@ fn joined(lines: &[&str]) -> Option<AuthEvent> {
 
 fn source(event: Option<AuthEvent>) -> Option<(String, Option<u16>, Option<String>)> {
     let event = event?;
-    Some((event.address?.to_string(), event.port, event.user))
+    Some((event.address?.to_string(), event.port, event.user.map(String::from)))
 }
 
 fn at(address: &str, port: u16, user: &str) -> (String, Option<u16>, Option<String>) {
