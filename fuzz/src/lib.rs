@@ -9,6 +9,9 @@
 pub mod journal;
 pub mod logs;
 pub mod packets;
+pub mod patterns;
+pub mod posts;
+pub mod stamps;
 pub mod streams;
 pub mod texts;
 
@@ -32,6 +35,17 @@ pub mod guard {
         pub mod journal {
             pub mod entry;
         }
+
+        pub mod syslog {
+            pub mod framing;
+            pub mod listen;
+        }
+
+        pub use self::syslog::listen::Listen;
+    }
+
+    pub mod control {
+        pub mod events;
     }
 }
 

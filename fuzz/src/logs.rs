@@ -13,8 +13,12 @@ pub fn split(line: &[u8]) {
         assert!(message.is_empty() || line.ends_with(message) || without_end(line).ends_with(message));
     }
     let Some(record) = header::split(line) else { return };
-    assert!(!record.process.is_empty());
-    assert!(!record.process.iter().any(|byte| b" :[".contains(byte)));
+    assert!(!record.process.contains(&b' '));
+    // RFC 5424 lets a name have what ends one in a tag, and lets it be missing.
+    if record.stamp.first().is_some_and(u8::is_ascii_alphabetic) {
+        assert!(!record.process.is_empty());
+        assert!(!record.process.iter().any(|byte| b":[".contains(byte)));
+    }
     let mut rest = line;
     for part in [record.stamp, record.host, record.process, record.message] {
         rest = behind(rest, part).unwrap_or_else(|| panic!("'{}' does not follow", part.escape_ascii()));
@@ -26,18 +30,24 @@ pub fn split(line: &[u8]) {
     assert_eq!(header::split(&[without_end(line), b"\n"].concat()), Some(record), "nor does the line's end");
 }
 
-/// Understands lines one after the other; an address must stand in one of them as a word.
+/// Understands lines one after the other, those without a header too where an operator may ask for it; an address must stand
+/// in one of them as a word.
 pub fn understand(lines: &[u8], parser: Parser) {
+    let may_be_bare = parser.may_be_bare();
     let mut interpreter = Interpreter::new(parser);
     let mut addresses = HashSet::new();
     let mut form = String::new();
     for line in lines.split(|byte| *byte == b'\n') {
-        let Some(record) = header::split(line) else { continue };
+        let with_header = interpreter.record(line, false);
+        let record =
+            if may_be_bare { with_header.or_else(|| interpreter.record(line, true)) } else { with_header };
+        let Some(record) = record else { continue };
         shape::of(record.message, &mut form);
         assert!(form.len() <= shape::LONGEST && form.chars().all(|c| c == '…' || (' '..='~').contains(&c)));
         addresses.extend(written(line));
+        addresses.extend(written(&without_escapes(line)));
         let Some(event) = interpreter.event(&record) else { continue };
-        assert!(interpreter.reads(&record), "what is understood is a server's");
+        assert!(interpreter.knows(record.process), "what is understood is a server's");
         if let Some(address) = event.address {
             assert!(addresses.contains(&address), "{address} stands nowhere in '{}'", lines.escape_ascii());
         }
@@ -62,6 +72,7 @@ pub fn forge(texts: &[u8]) {
             process: b"sshd",
             pid: Some(7),
             message: &message,
+            ..Record::default()
         };
         let Some(event) = interpreter.event(&record) else { continue };
         let told = message.escape_ascii();
@@ -140,7 +151,7 @@ fn escape(text: &[u8], message: &mut Vec<u8>) {
 }
 
 /// Every address that stands in the text as a word, alone, before a port or before punctuation.
-fn written(text: &[u8]) -> Vec<IpAddr> {
+pub(crate) fn written(text: &[u8]) -> Vec<IpAddr> {
     let is_of_address = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
     let words = text.split(|byte| !is_of_address(byte)).filter_map(|word| str::from_utf8(word).ok());
     let mut found = Vec::new();
@@ -157,6 +168,19 @@ fn written(text: &[u8]) -> Vec<IpAddr> {
         }
     }
     found
+}
+
+/// The text with the characters that JSON may write as `\\u002e` as they are.
+pub(crate) fn without_escapes(text: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((byte, behind)) = rest.split_first() {
+        let code = behind.strip_prefix(b"u00").filter(|_| *byte == b'\\').and_then(|code| code.get(..2));
+        let code = code.and_then(|code| u8::from_str_radix(str::from_utf8(code).ok()?, 16).ok());
+        plain.push(code.unwrap_or(*byte));
+        rest = if code.is_some() { &behind[5..] } else { behind };
+    }
+    plain
 }
 
 fn behind<'a>(text: &'a [u8], part: &[u8]) -> Option<&'a [u8]> {

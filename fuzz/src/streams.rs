@@ -7,6 +7,7 @@ use flate2::write::GzEncoder;
 
 use crate::input::archive::{Archive, Item};
 use crate::input::lines::Lines;
+use crate::input::syslog::framing::Frames;
 
 /// Cuts a stream into lines, by the buffer and as simply as can be.
 pub fn lines(data: &[u8]) {
@@ -33,6 +34,53 @@ pub fn lines(data: &[u8]) {
     assert_eq!(cut, short);
     assert_eq!(rest.as_deref(), (!last.is_empty() && last.len() <= limit).then_some(last));
     assert_eq!(too_long, (long.len() + usize::from(last.len() > limit)) as u64);
+}
+
+/// Cuts a connection of syslog into messages, at once and in pieces: they are the same.
+pub fn syslog(data: &[u8]) {
+    let Some(([limit, step], stream)) = data.split_first_chunk() else { return };
+    let (limit, step) = (usize::from(*limit) + 1, usize::from(*step) + 1);
+    let whole = messages(stream, usize::MAX, limit);
+    assert_eq!(messages(stream, step, limit), whole, "in pieces of {step}");
+    assert!(whole.texts.iter().all(|text| !text.is_empty() && text.len() <= limit));
+    let given: usize = whole.texts.iter().map(Vec::len).sum();
+    assert!(given <= stream.len(), "no byte is given twice");
+}
+
+/// What a connection was cut into.
+#[derive(Default, PartialEq, Eq, Debug)]
+struct Messages {
+    texts: Vec<Vec<u8>>,
+    too_long: u64,
+    is_broken: bool,
+    is_in_one: bool,
+}
+
+fn messages(stream: &[u8], step: usize, limit: usize) -> Messages {
+    let mut frames = Frames::new(limit);
+    let mut found = Messages::default();
+    let mut rest = stream;
+    while !rest.is_empty() && !found.is_broken {
+        let space = frames.space();
+        assert!((16_384..65_536).contains(&space.len()), "{} bytes of room", space.len());
+        let (piece, behind) = rest.split_at(step.min(rest.len()).min(space.len()));
+        space[..piece.len()].copy_from_slice(piece);
+        frames.filled(piece.len());
+        rest = behind;
+        loop {
+            match frames.next() {
+                Ok(Some(text)) => found.texts.push(text.to_vec()),
+                Ok(None) => break,
+                Err(_) => {
+                    found.is_broken = true;
+                    break;
+                }
+            }
+        }
+        found.too_long += frames.take_too_long();
+    }
+    found.is_in_one = !found.is_broken && frames.is_in_one();
+    found
 }
 
 /// Reads an old log at once and in pieces, packed and not: what it holds is the same.

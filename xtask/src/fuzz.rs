@@ -21,8 +21,25 @@ use crate::{
     packages,
 };
 
-/// For how many seconds each target runs among the tests.
-pub const SHORT: u32 = 5;
+/// Builds all targets and runs them for as long as each run of the tests can wait for them, however many there are.
+pub fn shortly() -> Result<()> {
+    fuzz(&[], short(targets()?.len(), workers()), &[])
+}
+
+/// For how many seconds each of so many targets runs among the tests, so many at a time.
+fn short(targets: usize, workers: usize) -> u32 {
+    let seconds = AMONG_TESTS * workers / targets.max(1);
+    u32::try_from(seconds).map_or(LONGEST, |seconds| seconds.clamp(SHORTEST, LONGEST))
+}
+
+/// For how many seconds they run among the tests, together.
+const AMONG_TESTS: usize = 45;
+
+/// In less a target gets no further than what it begins with.
+const SHORTEST: u32 = 2;
+
+/// What is found in longer runs is found with `cargo xtask fuzz`.
+const LONGEST: u32 = 5;
 
 /// Builds the targets named, or all of them, and runs each for some seconds; `arguments`, if there are any, go to
 /// libFuzzer in place of that.
@@ -143,7 +160,7 @@ fn run_all(targets: &[String], seconds: u32) -> Result<Vec<String>> {
         }
         Ok(())
     };
-    let workers = thread::available_parallelism().map_or(1, usize::from).min(targets.len());
+    let workers = workers().min(targets.len());
     thread::scope(|scope| {
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         workers
@@ -151,6 +168,10 @@ fn run_all(targets: &[String], seconds: u32) -> Result<Vec<String>> {
             .try_for_each(|worker| worker.join().unwrap_or_else(|_| bail!("a worker panicked")))
     })?;
     Ok(failed.into_inner().unwrap_or_default())
+}
+
+fn workers() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Runs a target; whether all it was told to promise held.
@@ -210,7 +231,7 @@ mod tests {
     fn every_target_is_a_program_of_the_package_and_has_seeds() {
         let manifest = fs::read_to_string(root().join("fuzz/Cargo.toml")).unwrap();
         let targets = targets().unwrap();
-        assert!(targets.len() >= 9, "{targets:?}");
+        assert!(targets.len() >= 19, "{targets:?}");
         for target in &targets {
             let program = format!("[[bin]]\nname = \"{target}\"\npath = \"fuzz_targets/{target}.rs\"\n");
             assert!(manifest.contains(&program), "fuzz/Cargo.toml lacks {program}");
@@ -226,6 +247,12 @@ mod tests {
         assert_eq!(choose(&targets, &targets[1..]).unwrap(), ["lines"]);
         let error = choose(&targets, &["line".to_owned()]).unwrap_err();
         assert_eq!(error.to_string(), "there is no target 'line'; there are header, lines");
+    }
+
+    #[test]
+    fn the_tests_wait_no_longer_for_more_targets_while_each_has_a_chance() {
+        assert_eq!([short(1, 2), short(18, 2), short(30, 2), short(1000, 2)], [5, 5, 3, 2]);
+        assert_eq!([short(19, 1), short(19, 64)], [2, 5]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub fn test(arguments: &[String]) -> Result<()> {
     if !arguments.is_empty() {
         return Ok(());
     }
-    fuzz::fuzz(&[], fuzz::SHORT, &[])?;
+    fuzz::shortly()?;
     if vm::is_left_out() {
         say(&format!("test: {}=1: not on Debian's kernels", vm::LEFT_OUT));
         return Ok(());

@@ -166,14 +166,31 @@ impl Batch {
 
 fn read(form: Form, text: &[u8]) -> Result<PostedEvent, String> {
     match form {
-        Form::Urlencoded => serde_urlencoded::from_bytes(text).map_err(|error| format!("no event: {error}")),
+        Form::Urlencoded => serde_urlencoded::from_bytes(text)
+            .map_err(|error| format!("no event: {}", harmless(&error.to_string()))),
         Form::Json | Form::Lines => serde_json::from_slice(text).map_err(|error| {
             let said = error.to_string();
             // Which line it is the answer says by itself.
             let said = said.split(" at line ").next().unwrap_or_default();
-            format!("no event: {said}")
+            format!("no event: {}", harmless(said))
         }),
     }
+}
+
+/// What a reader complains about, which names the keys that it does not know: short and in one line.
+fn harmless(complaint: &str) -> String {
+    let mut shown = String::new();
+    for letter in complaint.chars().take(MOST_SHOWN) {
+        if letter.is_control() {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    if complaint.chars().nth(MOST_SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 impl PostedEvent {
@@ -269,6 +286,8 @@ impl fmt::Display for Shown<'_> {
 pub const MOST_EVENTS: usize = 10_000;
 /// How many bad lines are told.
 const MOST_TOLD: usize = 100;
+/// How much of a complaint is told, in characters.
+const MOST_SHOWN: usize = 200;
 const MAX_SESSION: usize = 128;
 const MAX_SERVICE: usize = 32;
 

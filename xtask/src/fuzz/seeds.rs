@@ -32,6 +32,11 @@ pub fn of(target: &str, root: &Path) -> Result<Vec<Vec<u8>>> {
         "archive" => archives(&lines(&all()?)),
         "config" => config(&read(&root.join("config/config.toml"))?),
         "lists" => LISTS.iter().map(|list| [b"\x10", list.as_bytes()].concat()).collect(),
+        "pattern" => patterns(),
+        "expression" => EXPRESSIONS.iter().map(|seed| seed.as_bytes().to_vec()).collect(),
+        "syslog" => framed(&lines(&all()?)),
+        "events" => posts(),
+        "time" => times(&lines(&all()?)),
         "packet" => PACKETS.iter().map(|packet| from_hex(packet)).collect(),
         server => {
             let lines = lines(&corpus(root, server)?);
@@ -149,6 +154,88 @@ fn archives(lines: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let json = form(|line| [&json(line)[..], b"\n"].concat());
     plain.chain(json).chain(form(export)).collect()
 }
+
+/// Lines that a pattern reads; the byte in front says which.
+fn patterns() -> Vec<Vec<u8>> {
+    let line = |(which, line): &(u8, &str)| [&[*which], line.as_bytes()].concat();
+    PATTERNS.iter().map(line).collect()
+}
+
+/// Lines of the pattern by their numbers in `fuzz/src/patterns.rs`.
+const PATTERNS: [(u8, &str); 7] = [
+    (0, "Nov 23 03:12:01 gate acmed[7]: login failed for bob from 203.0.113.7 port 41022"),
+    (
+        0,
+        "Nov 23 03:12:01 gate acmed[7]: login failed for a from 192.0.2.66 port 1 from 203.0.113.7 port 41022",
+    ),
+    (0, "login of bob from [2001:db8::7]:41022"),
+    (0, "2026-11-23T03:12:01+00:00 gate acmed: message repeated 2 times: [ login of bob from 203.0.113.7]"),
+    (1, "203.0.113.7 refused 'bob'\n2001:db8::7 denied ''"),
+    (2, r#"{"event":{"name":"login-failed"},"client":{"address":"203.0.113.7","user":"a\"b","port":41022}}"#),
+    (
+        2,
+        r#"Nov 23 03:12:01 gate acmed[7]: {"event":{"name":"login"},"client":{"address":"2001:db8\u003a:7"}}"#,
+    ),
+];
+
+/// Two expressions and a message, with NUL between.
+const EXPRESSIONS: [&str; 6] = [
+    "^login failed for (?<user>.*) from (?<source>\\S+) port (?<port>[0-9]+)$\0^x (?<source>.+)$\0login failed for bob from 203.0.113.7 port 41022",
+    "^(?:a|b) (?<source>[0-9a-fA-F:.]+)(?: .*)?$\0\0b 2001:db8::7 x",
+    "\\A(?<source>\\S+)\\z\0^.*(?<source>\\S+).*$\0[203.0.113.7]:41022",
+    "^(?:a*)*(?:a|aa)+ (?<source>\\S+)$\0\0aaaaaaaaaaaaaaaaaaaaaaaa 203.0.113.7",
+    "^(?i:FAILED){1,3} (?<source>[^ ]+?) by (?<user>\\w+?).*?$\0\0failed 203.0.113.7 by bob",
+    "^(?<source>[[:digit:].]{7,15})\\b.*$\0^(?P<source>\\xff)$\0203.0.113.7 failed",
+];
+
+/// Lines as a connection of syslog has them: with their length, and each with an end; two bytes in front tell how.
+fn framed(lines: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let form = |each: fn(&[u8]) -> Vec<u8>| {
+        lines.chunks(8).map(move |lines| {
+            let stream: Vec<Vec<u8>> = lines.iter().map(|line| each(line)).collect();
+            [&[200, 30], &stream.concat()[..]].concat()
+        })
+    };
+    let counted = form(|line| [format!("{} <38>", line.len() + 4).as_bytes(), line].concat());
+    let with_newline = form(|line| [b"<38>", line, b"\n"].concat());
+    let with_nul = form(|line| [b"<38>", line, b"\0"].concat());
+    counted.chain(with_newline).chain(with_nul).collect()
+}
+
+/// Bodies of requests; two bytes in front tell the form and the longest line.
+fn posts() -> Vec<Vec<u8>> {
+    let json = POSTS.iter().map(|body| [b"\0\xff", body.as_bytes()].concat());
+    let lines = [[b"\x01\xff", POSTS.join("\n").as_bytes()].concat()];
+    let form =
+        [b"\x02\xffsource=203.0.113.7&port=41022&user=a%20b&event=failure&count=3&service=ftp".to_vec()];
+    json.chain(lines).chain(form).collect()
+}
+
+const POSTS: [&str; 4] = [
+    r#"{"source":"203.0.113.7","port":41022,"user":"bob","event":"failure","kind":"publickey","service":"sftp"}"#,
+    r#"{"source":"fe80::7%eth0","event":"success","at":"2026-11-23T03:12:01Z","session":"s-1"}"#,
+    r#"{"source":"2001:db8::7","event":"pre-auth","kind":"timeout","count":4294967295}"#,
+    r#"{"source":"::ffff:203.0.113.7","user":"\u0000\"","event":"failure","service":"openssh"}"#,
+];
+
+/// The times of lines, some after each other; six bytes in front tell the zone, and what time it is.
+fn times(lines: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let stamps: Vec<Vec<u8>> = lines.iter().map(|line| line[..line.len().min(15)].to_vec()).collect();
+    let more = TIMES.iter().map(|stamp| stamp.as_bytes().to_vec());
+    let stamps: Vec<Vec<u8>> = more.chain(stamps).collect();
+    let zones = (0..4).cycle().zip(stamps.chunks(8));
+    zones.map(|(zone, stamps)| [&[zone, 1, 0x6b, 0, 0, 0], &stamps.join(&b'\n')[..]].concat()).collect()
+}
+
+const TIMES: [&str; 7] = [
+    "2026-11-23T03:12:01.123456+01:00",
+    "2026-11-23T03:12:01Z",
+    "2026-10-25T02:30:00",
+    "Feb 29 23:59:60",
+    "Mon Nov 23 03:12:01 2026",
+    "Nov 23 2026 03:12:01",
+    "Oct 25 02:30:00",
+];
 
 /// The sample as it is, and each key of it alone in its table.
 fn config(sample: &[u8]) -> Vec<Vec<u8>> {

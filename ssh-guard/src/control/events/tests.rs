@@ -50,6 +50,22 @@ fn what_is_said_arrives() {
 }
 
 #[test]
+fn a_complaint_about_a_key_is_short_and_in_one_line() {
+    for (form, key) in [(Form::Json, r"a\n\u001b"), (Form::Urlencoded, "a%0A%1B")] {
+        let long = key.to_owned() + &"x".repeat(4000);
+        for key in [key, &long] {
+            let body = match form {
+                Form::Urlencoded => format!("{key}=1"),
+                Form::Json | Form::Lines => format!(r#"{{"{key}":1}}"#),
+            };
+            let error = of(form, &body).unwrap_err();
+            assert!(error.contains(r"unknown field `a\n\u{1b}"), "{error}");
+            assert!(error.chars().count() < 250 && !error.contains(char::is_control), "{error:?}");
+        }
+    }
+}
+
+#[test]
 fn a_form_says_the_same_and_takes_any_bytes() {
     let body = "source=203.0.113.7&user=a%22b%5C%0A%26event%3Dsuccess%ff&event=failure&port=22&service=";
     let posted = of(Form::Urlencoded, body).unwrap();
