@@ -10,6 +10,7 @@ mod check;
 pub mod config;
 mod detach;
 mod explain;
+mod logs;
 mod output;
 mod replay;
 mod resync;

@@ -75,7 +75,7 @@ pub async fn announce(settings: &Settings, chosen: &[Choice]) {
 }
 
 /// Whose entries of a journal a parser wants, if that is no server known here.
-fn writer(parser: &Parser) -> Option<Writer> {
+pub(crate) fn writer(parser: &Parser) -> Option<Writer> {
     let Parser::Pattern(pattern) = parser else { return None };
     Some(Writer { program: pattern.process().to_owned(), unit: pattern.unit().to_owned() })
 }

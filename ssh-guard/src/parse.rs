@@ -78,6 +78,14 @@ impl Parser {
         Self::PureFtpd,
     ];
 
+    /// Finds the parser by its word in the configuration, which has these `patterns`.
+    #[must_use]
+    pub fn named(word: &str, patterns: &[Arc<Pattern>]) -> Option<Self> {
+        let known = Self::KNOWN.into_iter().find(|parser| parser.as_str() == word);
+        let pattern = || patterns.iter().find(|pattern| pattern.name() == word);
+        known.or_else(|| Some(Self::Pattern(Arc::clone(pattern()?))))
+    }
+
     /// The word for it, in the configuration.
     #[must_use]
     pub fn as_str(&self) -> &str {

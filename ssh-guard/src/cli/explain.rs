@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
+use super::logs::How;
 use super::output;
 use crate::config::Config;
 use crate::config::settings::Settings;
@@ -14,7 +15,7 @@ use crate::fault::Fault;
 use crate::input::archive::{Archive, ArchiveError, Item};
 use crate::moment::Moment;
 use crate::policy::{Policy, Rules, Standing};
-use crate::replay::{Logs, Reader, Told};
+use crate::replay::{Reader, Told};
 
 /// What each log line is understood as, and the weight it adds
 ///
@@ -26,9 +27,8 @@ pub(super) struct Explain {
     /// The logs; - for standard input
     #[arg(value_name = "FILE|-", default_value = "-")]
     files: Vec<PathBuf>,
-    /// The lines have no header of syslog's, as sshd -E and -e write them
-    #[arg(long)]
-    bare: bool,
+    #[command(flatten)]
+    how: How,
     /// Print a JSON object for each line
     #[arg(
         long,
@@ -57,10 +57,9 @@ struct Understood<'a> {
 impl Explain {
     pub(super) fn act(self, config: Option<&Path>) -> Result<(), Fault> {
         let (_, settings) = Config::load(config)?;
-        let Self { files, bare, json } = self;
+        let Self { files, how, json } = self;
         let several = files.len() > 1;
-        let line_bytes = settings.limits.line_bytes.get();
-        let logs = Logs { files, bare, line_bytes, verb: "explain" };
+        let logs = how.logs(files, &settings, "explain")?;
         output::tell_that_a_terminal_is_read(&logs.files);
         let out = io::BufWriter::new(io::stdout().lock());
         let mut explainer = Explainer::new(&settings, json, several, out);
@@ -173,7 +172,12 @@ fn weigh(policy: &mut Policy, event: &AuthEvent, settings: &Settings) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use jiff::tz::TimeZone;
+
     use super::*;
+    use crate::parse::Parser;
+    use crate::replay::Logs;
 
     const LOG: &str = "\
 Nov 23 03:12:01 host sshd[123]: Invalid user admin from 203.0.113.7 port 41022
@@ -190,7 +194,15 @@ Nov 23 03:12:03 host cron[9]: nothing to see
         };
         let files: Vec<_> = logs.iter().enumerate().map(file).collect();
         let several = files.len() > 1;
-        let logs = Logs { files, bare: false, line_bytes: 1024, verb: "explain" };
+        let logs = Logs {
+            files,
+            parser: Parser::Auto,
+            bare: false,
+            zone: TimeZone::UTC,
+            now: || Timestamp::MAX,
+            line_bytes: 1024,
+            verb: "explain",
+        };
         let (_, settings) = Config::parse("test", "").unwrap();
         let mut explainer = Explainer::new(&settings, json, several, Vec::new());
         logs.read(&mut explainer).unwrap();

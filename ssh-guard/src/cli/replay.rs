@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::logs::How;
 use super::output;
 use crate::config::Config;
 use crate::fault::Fault;
-use crate::replay::{Logs, Report, Summary};
+use crate::replay::{Report, Summary};
 
 /// What old logs say, in sum: what was understood of them, from which sources, and what was not
 ///
@@ -19,9 +20,8 @@ pub(super) struct Replay {
     /// The logs; - for standard input
     #[arg(value_name = "FILE|-", required = true)]
     files: Vec<PathBuf>,
-    /// The lines have no header of syslog's, as sshd -E and -e write them
-    #[arg(long)]
-    bare: bool,
+    #[command(flatten)]
+    how: How,
     /// Print JSON
     #[arg(
         long,
@@ -34,8 +34,7 @@ pub(super) struct Replay {
 impl Replay {
     pub(super) fn act(self, config: Option<&Path>) -> Result<(), Fault> {
         let (_, settings) = Config::load(config)?;
-        let line_bytes = settings.limits.line_bytes.get();
-        let logs = Logs { files: self.files, bare: self.bare, line_bytes, verb: "replay" };
+        let logs = self.how.logs(self.files, &settings, "replay")?;
         output::tell_that_a_terminal_is_read(&logs.files);
         let mut summary = Summary::new(settings.guard.mask());
         let read = output::read_logs(&logs, &mut summary);

@@ -20,7 +20,7 @@ pub use self::error::ArchiveError;
 use self::export::Export;
 pub use self::form::{Form, Packing};
 pub use self::order::oldest_first;
-use super::journal::entry::{Entry, Said};
+use super::journal::entry::{Entry, Said, Writer};
 use super::lines::Lines;
 
 /// An old log that is being read.
@@ -31,6 +31,8 @@ pub struct Archive {
     cutter: Cutter,
     /// The longest line or message that is given, in bytes.
     line_bytes: usize,
+    /// Whose entries of a journal are given; none for the known servers'.
+    writer: Option<Writer>,
     items: u64,
     bytes: u64,
 }
@@ -105,7 +107,13 @@ impl Archive {
             Form::Foreign(what) => return Err(ArchiveError::Foreign { name, what }),
         };
         let from = Box::new(Cursor::new(head).chain(from));
-        Ok(Self { name, from, packing, cutter, line_bytes, items: 0, bytes: 0 })
+        Ok(Self { name, from, packing, cutter, line_bytes, writer: None, items: 0, bytes: 0 })
+    }
+
+    /// Gives, of a journal, the entries of `writer`; without one those of the servers that are known.
+    #[must_use]
+    pub fn with_entries_of(self, writer: Option<Writer>) -> Self {
+        Self { writer, ..self }
     }
 
     /// How it is packed.
@@ -151,17 +159,17 @@ impl Archive {
             *items += 1;
             each(item);
         };
-        let limit = self.line_bytes;
+        let (limit, writer) = (self.line_bytes, self.writer.as_ref());
         let whole = match &mut self.cutter {
             Cutter::Lines(lines) => {
                 cut(lines, read, |line| each(line.map_or(Item::TooLong, Item::Line)));
                 Ok(())
             }
             Cutter::Json(lines) => {
-                cut(lines, read, |line| each_of_json(line, limit, each));
+                cut(lines, read, |line| each_of_json(line, (writer, limit), each));
                 Ok(())
             }
-            Cutter::Export(export) => export.take(read, |entry| each(judged(entry, limit))),
+            Cutter::Export(export) => export.take(read, |entry| each(judged(entry, (writer, limit)))),
         };
         whole.map_err(|error| self.broken(error))?;
         Ok(read > 0)
@@ -204,18 +212,18 @@ fn cut(lines: &mut Lines, read: usize, mut each: impl FnMut(Option<&[u8]>)) {
     }
 }
 
-fn each_of_json(line: Option<&[u8]>, limit: usize, each: &mut impl FnMut(Item<'_>)) {
+fn each_of_json(line: Option<&[u8]>, wanted: (Option<&Writer>, usize), each: &mut impl FnMut(Item<'_>)) {
     // `--output=json-seq` puts a separator in front of each entry (RFC 7464).
     let line = line.map(|line| line.strip_prefix(b"\x1e").unwrap_or(line));
     match line.map(Entry::parse) {
         None => each(Item::TooLong),
-        Some(Ok(entry)) => each(judged(&entry, limit)),
+        Some(Ok(entry)) => each(judged(&entry, wanted)),
         Some(Err(_)) => each(Item::Unreadable),
     }
 }
 
-fn judged<'a>(entry: &'a Entry<'_>, limit: usize) -> Item<'a> {
-    match entry.said(None) {
+fn judged<'a>(entry: &'a Entry<'_>, (writer, limit): (Option<&'a Writer>, usize)) -> Item<'a> {
+    match entry.said(writer) {
         Said::Message { text, .. } if text.len() > limit => Item::TooLong,
         Said::Message { process, pid, text } => {
             Item::Message { process, pid, text, realtime: entry.realtime() }

@@ -214,7 +214,7 @@ impl NotUnderstood {
         for (count, what) in [
             (self.servers, "of servers whose lines are read"),
             (self.others, "of other programs"),
-            (self.no_header, "without a header that is known: see --bare"),
+            (self.no_header, "without a header that is known: see --parser and --bare"),
             (self.too_long, "longer than 'limits.line-bytes'"),
             (self.not_vouched, "entries of other programs, or that nobody vouches for"),
             (self.unreadable, "unreadable entries"),

@@ -28,7 +28,6 @@ pub struct Summary {
     /// The last file has been begun and not ended.
     reading: bool,
     span: Option<(Timestamp, Timestamp)>,
-    clock: Clock,
     understood: u64,
     events: BTreeMap<(&'static str, Kind), EventCount>,
     services: BTreeMap<String, u64>,
@@ -64,7 +63,6 @@ impl Summary {
             files: Vec::new(),
             reading: false,
             span: None,
-            clock: Clock::default(),
             understood: 0,
             events: BTreeMap::new(),
             services: BTreeMap::new(),
@@ -202,7 +200,7 @@ impl Reader for Summary {
         if let Some(file) = self.files.last_mut() {
             file.lines += 1;
         }
-        if let Some(at) = self.clock.time(told) {
+        if let Some(at) = told.at {
             let (since, until) = self.span.get_or_insert((at, at));
             *since = at.min(*since);
             *until = at.max(*until);
@@ -285,30 +283,6 @@ const LONGEST_PROCESS: usize = 32;
 fn shortened(text: &str) -> Option<String> {
     let (end, _) = text.char_indices().nth(LONGEST_TOLD)?;
     Some(format!("{}…", &text[..end]))
-}
-
-/// Reads when lines were written.
-#[derive(Default, Debug)]
-struct Clock {
-    /// The last stamp that was read, and what it says: most lines have the stamp of the line before.
-    stamp: Vec<u8>,
-    time: Option<Timestamp>,
-}
-
-impl Clock {
-    /// When it was written, if it says so by itself: a stamp without year and zone does not.
-    fn time(&mut self, told: &Told<'_>) -> Option<Timestamp> {
-        if let Item::Message { realtime, .. } = told.item {
-            return Timestamp::from_microsecond(i64::try_from(realtime?).ok()?).ok();
-        }
-        let stamp = told.record?.stamp;
-        if stamp != self.stamp {
-            self.stamp.clear();
-            self.stamp.extend_from_slice(stamp);
-            self.time = str::from_utf8(stamp).ok().and_then(|stamp| stamp.parse().ok());
-        }
-        self.time
-    }
 }
 
 #[cfg(test)]

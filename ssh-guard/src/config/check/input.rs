@@ -74,11 +74,8 @@ impl Check<'_, '_> {
         patterns: &[Arc<Pattern>],
     ) -> Option<Parser> {
         let word = input.parser.as_str();
-        if let Some(known) = Parser::KNOWN.into_iter().find(|parser| parser.as_str() == word) {
-            return Some(known);
-        }
-        if let Some(pattern) = patterns.iter().find(|pattern| pattern.name() == word) {
-            return Some(Parser::Pattern(Arc::clone(pattern)));
+        if let Some(parser) = Parser::named(word, patterns) {
+            return Some(parser);
         }
         // What is wrong with a pattern is told where it stands.
         let is_wrong = config.pattern.iter().any(|pattern| pattern.name == word);

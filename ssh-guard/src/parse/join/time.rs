@@ -13,13 +13,15 @@ pub(super) struct Time {
 }
 
 impl Time {
-    /// Whether it lies so far back that what was said then is of no session of now.
+    /// Whether it lies so far back that what was said then is of no session of now; or so far ahead, in old logs that are
+    /// read in another order.
     pub(super) fn is_past(self, now: Self) -> bool {
         let apart = match (self.written, now.written) {
             (Some(then), Some(now)) => now.abs_diff(then),
             _ => 0,
         };
-        now.read.since(self.read) > LIFE || u64::from(apart) > LIFE.as_secs()
+        let passed = now.read.since(self.read).max(self.read.since(now.read));
+        passed > LIFE || u64::from(apart) > LIFE.as_secs()
     }
 }
 

@@ -1,13 +1,19 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
 use tempfile::TempDir;
 
 use super::*;
+use crate::parse::Parser;
 use crate::replay::logs::{Logs, Unread};
 
 /// Sums up files of this content; those without any are not made.
 fn summed_up(logs: &[(&str, Option<&[u8]>)]) -> (Report, Result<(), Unread>, TempDir) {
+    summed_up_by(Parser::Auto, logs)
+}
+
+fn summed_up_by(parser: Parser, logs: &[(&str, Option<&[u8]>)]) -> (Report, Result<(), Unread>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let mut files: Vec<PathBuf> = Vec::new();
     for (name, content) in logs {
@@ -17,7 +23,15 @@ fn summed_up(logs: &[(&str, Option<&[u8]>)]) -> (Report, Result<(), Unread>, Tem
         }
     }
     let mut summary = Summary::new(SourceMask::new(32, 64));
-    let logs = Logs { files, bare: false, line_bytes: 400, verb: "replay" };
+    let logs = Logs {
+        files,
+        parser,
+        bare: false,
+        zone: TimeZone::get("Europe/Berlin").unwrap(),
+        now: || "2026-11-23T12:00:00Z".parse().unwrap(),
+        line_bytes: 400,
+        verb: "replay",
+    };
     let read = logs.read(&mut summary);
     (summary.report(), read, folder)
 }
@@ -26,6 +40,17 @@ fn report(log: &str) -> Report {
     let (report, read, _) = summed_up(&[("log", Some(log.as_bytes()))]);
     read.unwrap();
     report
+}
+
+fn report_by(parser: Parser, log: &str) -> Report {
+    let (report, read, _) = summed_up_by(parser, &[("log", Some(log.as_bytes()))]);
+    read.unwrap();
+    report
+}
+
+/// The addresses of failures, with how many there were of each.
+fn failing(report: &Report) -> Vec<(&str, u64)> {
+    report.sources.top.iter().map(|source| (source.source.as_str(), source.failures)).collect()
 }
 
 const LOG: &str = "\
@@ -75,7 +100,7 @@ fn the_span_is_told_where_stamps_say_when_they_are_of() {
     let told = report(LOG);
     assert_eq!(told.since.unwrap().to_string(), "2026-11-23T03:12:01.5Z");
     assert_eq!(told.until.unwrap().to_string(), "2026-11-23T04:12:02Z");
-    let without = report("Nov 23 03:12:01 host sshd[1]: Server listening on :: port 22.\n");
+    let without = report("no header\n{\"time\":\"2026-11-23T03:12:01Z\"}\n");
     assert_eq!((without.since, without.until), (None, None));
     let journal = "__CURSOR=s\n__REALTIME_TIMESTAMP=1795404836118820\n_UID=0\n_COMM=sshd\nMESSAGE=x\n\n";
     assert_eq!(report(journal).since.unwrap().to_string(), "2026-11-23T03:33:56.11882Z");
@@ -176,11 +201,65 @@ accounts        3 failed
 not understood  7 (53.8 %)
              3  of servers whose lines are read
              3  of other programs
-             1  without a header that is known: see --bare
+             1  without a header that is known: see --parser and --bare
 most often
              2  sshd: Connection from <addr> port <n> on <addr> port <n>
              1  sshd: Server listening on <addr> port <n>.
              3  CRON: (root) CMD (run-parts <path>)
 ";
     assert_eq!(text, expected);
+}
+
+#[test]
+fn a_time_without_year_and_zone_is_the_machine_s_and_has_come() {
+    let report = report(
+        "Dec 31 23:30:00 h sshd[1]: Server listening on :: port 22.\n\
+         no header\n\
+         Nov 23 12:59:59 h sshd[1]: Server listening on :: port 22.\n\
+         Nov 23 13:00:01 h sshd[1]: Server listening on :: port 22.\n",
+    );
+    // It is noon in Greenwich, and one o'clock in Berlin.
+    assert_eq!(report.since.unwrap().to_string(), "2025-11-23T12:00:01Z");
+    assert_eq!(report.until.unwrap().to_string(), "2026-11-23T11:59:59Z");
+}
+
+#[test]
+fn a_process_number_that_was_used_again_hours_later_lends_its_new_session_nothing() {
+    let syslog = |time: &str, message: &str| format!("{time} h sshd[7]: {message}\n");
+    let journal = |time: &str, message: &str| {
+        let at = time.parse::<Timestamp>().unwrap().as_microsecond();
+        format!("__CURSOR=c\n__REALTIME_TIMESTAMP={at}\n_UID=0\n_COMM=sshd\n_PID=7\nMESSAGE={message}\n\n")
+    };
+    for write in [&syslog as &dyn Fn(&str, &str) -> String, &journal] {
+        let log = |then: &str, now: &str| {
+            write(then, "Connection from 203.0.113.7 port 41022 on 198.51.100.1 port 22")
+                + &write(now, "User bob not allowed because account is locked")
+        };
+        let of_one_session = report(&log("2026-11-23T03:12:01Z", "2026-11-23T03:12:02Z"));
+        assert_eq!(failing(&of_one_session), [("203.0.113.7", 1)]);
+        for (then, now) in [
+            ("2026-11-23T03:12:01Z", "2026-11-23T09:12:02Z"),
+            // A month later, and read the other way round.
+            ("2026-10-23T03:12:01Z", "2026-11-23T03:12:02Z"),
+            ("2026-11-23T09:12:02Z", "2026-11-23T03:12:01Z"),
+        ] {
+            let of_two = report(&log(then, now));
+            assert_eq!((failing(&of_two), of_two.sources.lines_without), (vec![], 1), "{then}, {now}");
+        }
+    }
+}
+
+#[test]
+fn a_log_that_a_server_writes_itself_is_read_by_its_parser_alone() {
+    let vsftpd = "Mon Nov 23 04:12:01 2026 [pid 7] [bob] FAIL LOGIN: Client \"::ffff:203.0.113.7\"\n";
+    let told = report_by(Parser::Vsftpd, vsftpd);
+    assert_eq!(failing(&told), [("203.0.113.7", 1)]);
+    assert_eq!(told.since.unwrap().to_string(), "2026-11-23T03:12:01Z");
+    let sftpgo = r#"{"level":"debug","time":"2026-11-23T03:12:01.123","sender":"connection_failed","client_ip":"203.0.113.7","username":"bob","login_type":"password-over-SSH","protocol":"SSH","error":"invalid credentials"}"#;
+    assert_eq!(failing(&report_by(Parser::Sftpgo, sftpgo)), [("203.0.113.7", 1)]);
+    for log in [vsftpd, sftpgo] {
+        let told = report(log);
+        assert_eq!((told.understood, told.not_understood.no_header), (0, 1), "{log}");
+        assert!(told.text().contains("1  without a header that is known: see --parser and --bare\n"));
+    }
 }
