@@ -27,6 +27,7 @@ pub mod guard {
     pub mod network;
     pub mod parse;
     pub mod policy;
+    pub mod recent;
 
     pub mod input {
         pub mod archive;
