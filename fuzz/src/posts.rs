@@ -32,7 +32,7 @@ fn again(posted: &Posted) -> PostedEvent {
     PostedEvent {
         source: Some(event.address.expect("no event is judged without a source").to_string()),
         port: event.port,
-        user: event.user,
+        user: event.user.map(String::from),
         event: event.outcome,
         kind: Some(event.kind),
         service: Some(event.service.as_str().to_owned()),

@@ -55,6 +55,8 @@ pub struct Line<'a> {
 pub enum Written {
     /// A moment before it was read: the time of reading is vouched for, and a header's is not.
     Now,
+    /// A moment before, or long before if its header says so and names the zone: it may have lain with its sender.
+    Sent,
     /// Long before: it lay there while nobody read.
     Before {
         /// When that was, where the transport knows (the journal).
@@ -65,7 +67,7 @@ pub enum Written {
 }
 
 /// What lay unread for longer than this was written before, not now.
-const LATE: Duration = Duration::from_secs(10);
+pub(crate) const LATE: Duration = Duration::from_secs(10);
 
 /// Takes the lines of an input.
 pub trait Sink: Send {

@@ -51,6 +51,7 @@ pub async fn choose(settings: &Settings) -> Result<Vec<Choice>, Fault> {
 
 /// Says what is read, and what of it cannot be read yet: that is no reason not to start, it is waited for.
 pub async fn announce(settings: &Settings, chosen: &[Choice]) {
+    warn_of_doubles(settings, chosen);
     for (input, choice) in settings.read_inputs().zip(chosen) {
         info!(input = input.name, why = choice.why, "input");
         if input.kind.is_bare() {
@@ -70,6 +71,33 @@ pub async fn announce(settings: &Settings, chosen: &[Choice]) {
             && let Err(error) = choice.origin.check().await
         {
             warn!(input = input.name, error = error.chain(), hint = error.hint(), "cannot be read yet");
+        }
+    }
+}
+
+/// Says which inputs seem to bring the same lines: a failure that is in two of them counts twice.
+fn warn_of_doubles(settings: &Settings, chosen: &[Choice]) {
+    let read: Vec<_> = settings.read_inputs().zip(chosen).collect();
+    for (index, (input, choice)) in read.iter().enumerate() {
+        for (other, earlier) in &read[..index] {
+            let syslog =
+                [&input.parser, &other.parser].map(|parser| matches!(parser, Parser::Auto | Parser::Openssh));
+            let same = match (&choice.origin, &earlier.origin) {
+                (Origin::File(one), Origin::File(two)) => {
+                    one.canonicalize().is_ok_and(|one| two.canonicalize().is_ok_and(|two| one == two))
+                }
+                (Origin::File(_), Origin::Journal(journal)) | (Origin::Journal(journal), Origin::File(_)) => {
+                    journal.directory.is_none() && syslog == [true, true]
+                }
+                _ => false,
+            };
+            if same {
+                warn!(
+                    inputs = format!("{}, {}", other.name, input.name),
+                    hint = "take one out, or give each a 'parser' that the other has not",
+                    "two inputs seem to bring the same lines: a failure that is in both counts twice"
+                );
+            }
         }
     }
 }

@@ -83,8 +83,13 @@ impl Store {
         let mut places = BTreeMap::new();
         for row in rows {
             let (input, place): (String, String) = row.map_err(failed)?;
-            if let Ok(place) = serde_json::from_str(&place) {
-                places.insert(input, place);
+            match serde_json::from_str(&place) {
+                Ok(place) => drop(places.insert(input, place)),
+                Err(error) => tracing::warn!(
+                    input,
+                    %error,
+                    "how far this input was read is not understood: what was logged since is not read"
+                ),
             }
         }
         Ok(places)

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock;
-use crate::input::{Line, Written};
+use crate::input::{LATE, Line, Written};
 use crate::moment::Moment;
 use crate::parse::Record;
 use crate::parse::time::Times;
@@ -32,12 +32,26 @@ impl Dating {
     /// Says when a line was written; nothing if that is so long ago that it is worth nothing. Never later than it was read,
     /// nor before what was read before it.
     pub(super) fn date(&mut self, line: &Line<'_>, record: Option<&Record<'_>>) -> Option<Moment> {
-        let Written::Before { told, since } = line.written else { return Some(line.read_at) };
+        let (told, since) = match line.written {
+            Written::Now => return Some(line.read_at),
+            Written::Sent => return self.sent(record?.stamp, line.read_at),
+            Written::Before { told, since } => (told, since),
+        };
         let told = told.or_else(|| record.and_then(|record| self.header(record.stamp, line.read_at)));
         self.last = told.or(self.last);
         // A writer's clock that is behind ours must not make old what was written after the last look.
         let written = self.last.max(since).unwrap_or(Moment::EARLIEST).min(line.read_at);
         (line.read_at.since(written) < self.reach).then_some(written)
+    }
+
+    /// Says when a line was written that somebody sent: when it came, unless its header names an earlier time and the zone
+    /// of that. A sender keeps lines while nobody takes them; what a header without a zone means, only he knows.
+    fn sent(&mut self, stamp: &[u8], read_at: Moment) -> Option<Moment> {
+        let clock = stamp.get(19..).unwrap_or_default();
+        let names_zone = clock.iter().any(|byte| matches!(byte, b'Z' | b'z' | b'+' | b'-'));
+        let told = names_zone.then(|| self.header(stamp, read_at)).flatten();
+        let Some(told) = told.filter(|told| read_at.since(*told) > LATE) else { return Some(read_at) };
+        (read_at.since(told) < self.reach).then_some(told)
     }
 
     fn header(&mut self, stamp: &[u8], read_at: Moment) -> Option<Moment> {
@@ -124,5 +138,20 @@ mod tests {
         let (mut dating, now) = (Dating::new(REACH), clock::now());
         let look = now.minus(Duration::from_secs(30));
         assert!(about(date(&mut dating, late(Some(look)), &ago(7200), now), 30));
+    }
+
+    #[test]
+    fn what_was_sent_is_of_the_time_that_it_tells_with_its_zone_and_else_of_now() {
+        let read_at = clock::now();
+        let mut dating = Dating::new(REACH);
+        let mut sent =
+            |stamp: &str| date(&mut dating, Written::Sent, stamp, read_at).map(|age| age.as_secs());
+        assert_eq!(sent(&ago(5)), Some(0), "on its way");
+        assert!((299..=301).contains(&sent(&ago(300)).unwrap()));
+        assert_eq!(sent(&ago(700)), None, "too old to be worth anything");
+        assert_eq!(sent(&ago(-300)), Some(0), "its clock is ahead");
+        assert_eq!(sent("Nov 23 03:12:01"), Some(0), "of which year, in which zone?");
+        assert_eq!(sent("2020-11-23T03:12:01"), Some(0), "in which zone?");
+        assert_eq!(sent(""), Some(0));
     }
 }

@@ -117,11 +117,12 @@ impl Intake {
         if let Some(record) = &record {
             self.of_servers += u64::from(self.interpreter.knows(record.process));
         }
-        self.is_late |= line.written != Written::Now;
+        self.is_late |= matches!(line.written, Written::Before { .. });
         let Some(at) = self.dating.date(line, record.as_ref()) else {
             self.too_old += 1;
             return None;
         };
+        self.is_late |= at < line.read_at;
         let record = Record { read_at: at, ..record? };
         Some((self.interpreter.event(&record)?, at))
     }
@@ -200,6 +201,7 @@ impl Sink for Intake {
 
     async fn flush(&mut self) {
         self.stats.add_of_servers(mem::take(&mut self.of_servers));
+        self.stats.add_named(self.heard.iter().filter(|heard| heard.event.address.is_some()).count() as u64);
         raise(&self.too_long, self.stats.too_long());
         self.missed.note(&self.stats);
         self.tell_too_old();

@@ -72,6 +72,7 @@ impl Poster {
         let lines = taken + refused - too_long;
         self.stats.add(Counts { lines, bytes, too_long, ..Counts::default() }, read_at);
         self.understood.inc_by(taken);
+        self.stats.add_named(taken);
         self.ignored.inc_by(refused - too_long);
         self.too_long.inc_by(too_long);
         let mut heard = self.heard(events, read_at).into_iter();

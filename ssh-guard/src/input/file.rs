@@ -57,10 +57,10 @@ async fn begin<S: Sink>(path: PathBuf, resume: Option<Resume>, feed: &Feed<S>) -
     };
     loop {
         let now = clock::since_epoch();
-        let idle = place.idle_at.map(|micros| {
-            let age = now.saturating_sub(Duration::from_micros(micros));
-            clock::now().minus(age)
-        });
+        // A place of the future was told by a clock that was wrong, and says nothing of when lines were written.
+        let told = place.idle_at.map(Duration::from_micros);
+        let age = told.and_then(|told| now.checked_sub(told));
+        let idle = age.map(|age| clock::now().minus(age));
         match Tail::resume(path.clone(), limit, &place, Since { idle, worth: worth(now, reach) }) {
             Ok((tail, told)) => {
                 for what in told {

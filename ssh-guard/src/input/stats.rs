@@ -15,6 +15,7 @@ pub struct Stats {
     unreadable: AtomicU64,
     not_vouched: AtomicU64,
     of_servers: AtomicU64,
+    named: AtomicU64,
     lost: AtomicU64,
     refused: [AtomicU64; Refused::ALL.len()],
     restarts: AtomicU64,
@@ -99,6 +100,16 @@ impl Stats {
     /// Counts lines that such a server wrote.
     pub(crate) fn add_of_servers(&self, lines: u64) {
         self.of_servers.fetch_add(lines, Relaxed);
+    }
+
+    /// Auth events that name an address.
+    pub fn named(&self) -> u64 {
+        self.named.load(Relaxed)
+    }
+
+    /// Counts auth events that name an address.
+    pub(crate) fn add_named(&self, events: u64) {
+        self.named.fetch_add(events, Relaxed);
     }
 
     /// Lines that were there, and that nobody has read: they came faster than they could be taken.

@@ -82,7 +82,7 @@ fn rfc3339(stamp: &[u8], zone: &TimeZone, latest: Timestamp) -> Option<Timestamp
     let offset = match rest {
         [] => return resolve(civil, zone, latest),
         b"Z" | b"z" => 0,
-        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] | [sign @ (b'+' | b'-'), h1, h2, m1, m2] => {
             let hours: i32 = number(&[*h1, *h2])?;
             let minutes: i32 = number(&[*m1, *m2])?;
             let seconds = (hours * 60 + minutes) * 60;

@@ -1,6 +1,6 @@
 //! What the tables `[[input]]` mean.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::Check;
@@ -253,6 +253,19 @@ fn share_lines(one: &Parser, other: &Parser) -> bool {
     }
 }
 
+/// The path without the detours that can be seen without looking.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
 fn overlap(one: &InputKind, other: &InputKind) -> bool {
     match (one, other) {
         (InputKind::Auto, InputKind::Auto)
@@ -261,7 +274,9 @@ fn overlap(one: &InputKind, other: &InputKind) -> bool {
         (InputKind::Auto, InputKind::Journal { directory })
         | (InputKind::Journal { directory }, InputKind::Auto) => directory.is_none(),
         (InputKind::Journal { directory: one }, InputKind::Journal { directory: other }) => one == other,
-        (InputKind::File { path: one, .. }, InputKind::File { path: other, .. }) => one == other,
+        (InputKind::File { path: one, .. }, InputKind::File { path: other, .. }) => {
+            plain(one) == plain(other)
+        }
         (InputKind::Syslog { listen: one, .. }, InputKind::Syslog { listen: other, .. }) => {
             one.overlaps(other)
         }

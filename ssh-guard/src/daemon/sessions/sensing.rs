@@ -14,11 +14,12 @@ pub(in crate::daemon) struct Sensing {
     before: Vec<Brought>,
 }
 
-/// Lines that were read, and those of servers that are known.
+/// Lines that were read, those of servers that are known, and those that were understood.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 struct Brought {
     lines: u64,
     of_servers: u64,
+    understood: u64,
 }
 
 impl Sensing {
@@ -27,9 +28,9 @@ impl Sensing {
         Self { inputs, understood: 0, before }
     }
 
-    /// How many auth events were understood, ever.
+    /// How many auth events were understood that name an address, ever: others lead to nothing.
     pub(super) fn understood(&mut self) -> u64 {
-        let understood = self.inputs.iter().map(|input| input.understood.get()).sum();
+        let understood = self.inputs.iter().map(|input| input.stats.named()).sum();
         if understood != self.understood {
             self.understood = understood;
             self.before = self.brought();
@@ -49,7 +50,7 @@ impl Sensing {
                         input = input.name,
                         why,
                         hint,
-                        "blind: sessions are served, and no log line tells of any: nobody is banned for failing"
+                        "blind: sessions are served, and no log line tells from where: nobody is banned for failing"
                     );
                 }
             }
@@ -58,8 +59,11 @@ impl Sensing {
     }
 
     fn brought(&self) -> Vec<Brought> {
-        let of =
-            |input: &InputNote| Brought { lines: input.stats.lines(), of_servers: input.stats.of_servers() };
+        let of = |input: &InputNote| Brought {
+            lines: input.stats.lines(),
+            of_servers: input.stats.of_servers(),
+            understood: input.understood.get(),
+        };
         self.inputs.iter().map(of).collect()
     }
 }
@@ -89,6 +93,11 @@ fn likely(fault: Option<&str>, kind: &str, brought: Brought, before: Brought) ->
             "see by which name the server logs, 'ssh-guard explain' shows it, and the input's 'parser'",
         );
     }
+    if brought.understood > before.understood {
+        let why = "logins are told of, and none of their lines names an address".to_owned();
+        let hint = "have the server write addresses and not names: sshd's UseDNS no, Pure-FTPd's DontResolve";
+        return (why, hint);
+    }
     let why = format!("{lines} lines were read since, and none tells of a login");
     (why, "sshd's LogLevel must be INFO or VERBOSE: 'sshd -T | grep -i loglevel'")
 }
@@ -100,14 +109,16 @@ mod tests {
     #[test]
     fn each_reason_has_its_hint() {
         let none = Brought::default();
-        let lines = Brought { lines: 7, of_servers: 0 };
-        let of_servers = Brought { lines: 7, of_servers: 2 };
+        let lines = Brought { lines: 7, ..none };
+        let of_servers = Brought { of_servers: 2, ..lines };
+        let understood = Brought { understood: 1, ..of_servers };
         for (fault, kind, brought, why, hint) in [
             (Some("cannot open log '/x'"), "file", lines, "cannot open log '/x'", "mend"),
             (None, "journal", none, "not a line", "journald"),
             (None, "file", none, "not a line", "syslog daemon"),
             (None, "file", lines, "7 lines were read since, none by a server", "parser"),
             (None, "journal", of_servers, "none tells of a login", "LogLevel"),
+            (None, "file", understood, "none of their lines names an address", "UseDNS"),
         ] {
             let told = likely(fault, kind, brought, none);
             assert!(told.0.contains(why) && told.1.contains(hint), "{told:?}");

@@ -53,12 +53,26 @@ impl Siblings {
         for (path, form, _) in named.split_off(named.len().saturating_sub(MOST)) {
             match Sibling::open(&path, form) {
                 // It may have been replaced meanwhile.
-                Ok(sibling) if Some(sibling.id()) != own => siblings.files.push(sibling),
+                Ok(sibling) if Some(sibling.id()) != own => siblings.add(sibling),
                 Ok(_) => {}
                 Err(error) => siblings.unreadable.push((path, error)),
             }
         }
         siblings
+    }
+
+    /// Adds a file, unless it is another name or a copy of one that is there: a compressed one beside the plain one, while
+    /// rotation is at it. The plain one stays, or else the longer one.
+    fn add(&mut self, sibling: Sibling) {
+        let Some(index) = self.index(|other| other.is_same(&sibling)) else {
+            self.files.push(sibling);
+            return;
+        };
+        let worth = |sibling: &Sibling| (!sibling.packed, sibling.metadata.len());
+        if worth(&self.files[index]) < worth(&sibling) {
+            self.files.remove(index);
+            self.files.push(sibling);
+        }
     }
 
     /// Takes out the files that were read up to these marks.
@@ -111,6 +125,16 @@ impl Sibling {
 
     pub(super) fn id(&self) -> FileId {
         FileId::from(&self.metadata)
+    }
+
+    /// Whether it holds the same as another one, as far as their beginnings tell.
+    fn is_same(&self, other: &Self) -> bool {
+        let (short, long) = if self.head.len() < other.head.len() {
+            (&self.head, &other.head)
+        } else {
+            (&other.head, &self.head)
+        };
+        self.id() == other.id() || (Head::of(short).tells() && long.starts_with(short))
     }
 
     /// Whether what was read up to `mark` may be in it. How much a packed one holds shows only when it is read.

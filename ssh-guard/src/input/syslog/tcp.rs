@@ -121,7 +121,7 @@ async fn hand_on<S: Sink>(batch: Batch, feed: &mut Feed<S>) -> Result<(), Stoppe
             pid: None,
             text: &texts[from..end],
             read_at,
-            written: Written::Now,
+            written: Written::Sent,
         });
         from = end;
     }

@@ -119,7 +119,7 @@ impl Udp {
                     pid: None,
                     text: &message.text,
                     read_at,
-                    written: Written::Now,
+                    written: Written::Sent,
                 });
             }
             if let Some(source) = self.flush(feed, read_at).await? {

@@ -97,7 +97,7 @@ impl Unix {
         if datagram.cut || text.len() > self.limit {
             feed.counts.too_long += 1;
         } else if !text.is_empty() {
-            feed.line(&Line { process: None, pid: None, text, read_at, written: Written::Now });
+            feed.line(&Line { process: None, pid: None, text, read_at, written: Written::Sent });
         }
         Ok(())
     }
