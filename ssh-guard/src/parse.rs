@@ -21,7 +21,6 @@ pub mod vsftpd;
 
 use std::sync::Arc;
 
-use self::dropbear::Dropbear;
 use self::pattern::Pattern;
 use crate::event::AuthEvent;
 use crate::moment::Moment;
@@ -135,18 +134,24 @@ impl Parser {
 }
 
 /// Understands the lines of one input, one after the other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Interpreter {
     parser: Parser,
-    sessions: Join,
-    dropbear: Dropbear,
+    openssh: Join,
+    dropbear: Join,
+}
+
+impl Default for Interpreter {
+    fn default() -> Self {
+        Self::new(Parser::default())
+    }
 }
 
 impl Interpreter {
     /// Makes one that has read nothing yet.
     #[must_use]
     pub fn new(parser: Parser) -> Self {
-        Self { parser, sessions: Join::default(), dropbear: Dropbear::default() }
+        Self { parser, openssh: Join::new(join::LIFE), dropbear: Join::new(join::DROPBEAR_LIFE) }
     }
 
     /// Splits a line of a file into who wrote it and what it says; `bare` as for [`Parser::record`].
@@ -175,15 +180,15 @@ impl Interpreter {
     pub fn event(&mut self, record: &Record<'_>) -> Option<AuthEvent> {
         match &self.parser {
             Parser::Auto => match record.process {
-                b"dropbear" => self.dropbear.event(record),
+                b"dropbear" => self.dropbear.settle(record, dropbear::read(record)?),
                 b"proftpd" => proftpd::parse(record),
                 b"sftpgo" => sftpgo::parse(record),
                 b"vsftpd" => vsftpd::parse(record),
                 b"pure-ftpd" => pure_ftpd::parse(record),
-                _ => self.sessions.settle(record, openssh::read(record)?),
+                _ => self.openssh.settle(record, openssh::read(record)?),
             },
-            Parser::Openssh => self.sessions.settle(record, openssh::read(record)?),
-            Parser::Dropbear => self.dropbear.event(record),
+            Parser::Openssh => self.openssh.settle(record, openssh::read(record)?),
+            Parser::Dropbear => self.dropbear.settle(record, dropbear::read(record)?),
             Parser::Proftpd => proftpd::parse(record),
             Parser::Sftpgo => sftpgo::parse(record),
             Parser::Vsftpd => vsftpd::parse(record),

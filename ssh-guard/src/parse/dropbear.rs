@@ -18,47 +18,31 @@
 //! the version in `Incompatible remote version '…'`, and with it the end of that line: its address stands before.
 //!
 //! A line that names no address belongs to the session that `Child connection from ADDR:N` of the same process
-//! began: Dropbear has a process for each.
+//! began ([`join`](super::join)).
 
-mod connections;
-
-use self::connections::Connections;
+use super::join::{Bearing, Told};
 use super::openssh::unrepeated;
 use super::reading::Reading;
 use super::text::{Origin, number};
 use super::{Record, pam};
-use crate::event::{AuthEvent, Kind, Outcome, Service};
+use crate::event::{Kind, Outcome, Service};
 
-/// Understands the messages of Dropbear, one after the other.
-#[derive(Debug, Default)]
-pub struct Dropbear {
-    connections: Connections,
-}
-
-impl Dropbear {
-    /// Reads the next message; nothing if another process wrote it, or if it says nothing about a login.
-    pub fn event(&mut self, record: &Record<'_>) -> Option<AuthEvent> {
-        if record.process != b"dropbear" {
-            return None;
-        }
-        let (text, count) = unrepeated(record.message)?;
-        if let Some(origin) = text.strip_prefix(b"Child connection from ") {
-            // Child connection from 2001:db8:1:2:3:4:5:6:59257
-            if let Some(origin) = Origin::with_port_behind_colon(origin) {
-                self.connections.begin(record, origin);
-            }
-            return None;
-        }
-        let ended = text.starts_with(b"Exit ") || text.starts_with(b"Early exit");
-        let reading = understand(text).map(|reading| {
-            let known = reading.origin != Origin::UNKNOWN;
-            reading.from(if known { reading.origin } else { self.connections.origin(record) })
-        });
-        if ended {
-            self.connections.end(record);
-        }
-        Some(reading?.event(Service::Dropbear, count))
+/// Reads one message; nothing if another process wrote it, or if it says nothing about a login.
+#[must_use]
+pub fn read(record: &Record<'_>) -> Option<Told> {
+    if record.process != b"dropbear" {
+        return None;
     }
+    let (text, count) = unrepeated(record.message)?;
+    let (reading, bearing) = match text.strip_prefix(b"Child connection from ") {
+        // Child connection from 2001:db8:1:2:3:4:5:6:59257
+        Some(origin) => {
+            let origin = Origin::with_port_behind_colon(origin)?;
+            (Reading::pre_auth(Kind::Other).from(origin), Bearing::Begun)
+        }
+        None => (understand(text)?, Bearing::Event),
+    };
+    Some(Told { event: reading.event(Service::Dropbear, count), bearing, process: None })
 }
 
 /// Looks the message up by how it begins.

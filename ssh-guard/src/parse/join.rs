@@ -2,14 +2,14 @@
 //!
 //! sshd serves each session in a process of its own, whose number stands in each of its lines: the process with
 //! privileges also writes what its unprivileged child has to say (monitor.c, `monitor_read_log`), `sshd-session` that
-//! of `sshd-auth`. So a line that names no address, no port or no account takes them from what the same session said
+//! of `sshd-auth`. Dropbear has a process for each session as well. So a line that names no address, no port or no account takes them from what the same session said
 //! before, and all of them carry the same [`Process`], by which attempts are counted once.
 //!
 //! A client must not bring a line to bear on somebody else:
 //! - only what was read from a fixed place of a message is remembered;
 //! - process numbers are used again, so another address, port or account in a line makes another session of it, and
-//!   what was not heard of for [`LIFE`] is forgotten, by when lines were read and by when they were written: old logs are
-//!   read at once;
+//!   what was not heard of for as long as the server lets a session try is forgotten, by when lines were read and by when
+//!   they were written: old logs are read at once;
 //! - a line without an address that names an account takes only the address of a session of that account, or of one
 //!   that has named none yet: at `LogLevel INFO` there are none of these, at `VERBOSE` each begins with `Connection
 //!   from`;
@@ -41,8 +41,11 @@ use crate::recent::Recent;
 /// How many sessions are remembered.
 pub const CAPACITY: usize = 16_384;
 
-/// How long a session of which nothing is heard is remembered: OpenSSH's default `LoginGraceTime`.
+/// How long a session of OpenSSH of which nothing is heard is remembered: the default `LoginGraceTime`.
 pub const LIFE: Duration = Duration::from_mins(2);
+
+/// The same for Dropbear, which lets a session try for five minutes (`AUTH_TIMEOUT`) and then says that it ended.
+pub const DROPBEAR_LIFE: Duration = Duration::from_secs(310);
 
 /// The longest name of an account that is remembered, in bytes; sshd cuts its messages there.
 pub const LONGEST_NAME: usize = 500;
@@ -51,6 +54,7 @@ pub const LONGEST_NAME: usize = 500;
 #[derive(Debug)]
 pub struct Join {
     seed: RandomState,
+    life: Duration,
     sessions: Recent<u64, Session>,
 }
 
@@ -78,17 +82,19 @@ pub enum Bearing {
     Unauthenticated,
     /// Whose session it is, and no event.
     Whose,
+    /// The same of a session that begins: what its process said before is another one's.
+    Begun,
     /// An auth event that is about no process, or about that one in [`Told::process`].
     Aside,
 }
 
-impl Default for Join {
-    fn default() -> Self {
-        Self { seed: RandomState::default(), sessions: Recent::new(CAPACITY) }
-    }
-}
-
 impl Join {
+    /// Makes one that remembers a session for `life` after it was heard of.
+    #[must_use]
+    pub fn new(life: Duration) -> Self {
+        Self { seed: RandomState::default(), life, sessions: Recent::new(CAPACITY) }
+    }
+
     /// Completes what a line says by what its session said before; nothing if it is no event after all.
     pub fn settle(&mut self, record: &Record<'_>, told: Told) -> Option<AuthEvent> {
         let pid = if told.bearing == Bearing::Aside { told.process } else { record.pid };
@@ -116,9 +122,10 @@ impl Join {
 
     fn settle_session(&mut self, key: u64, told: Told, now: Time) -> Option<AuthEvent> {
         let Told { mut event, bearing, process: _ } = told;
+        let life = self.life;
         let session = match (bearing, event.kind) {
             (Bearing::Unauthenticated, _) => {
-                self.sessions.get_mut(&key).filter(|session| session.is_unauthenticated(&event, now))?
+                self.sessions.get_mut(&key).filter(|session| session.is_unauthenticated(&event, now, life))?
             }
             // PAM works in a process of its own for each keyboard-interactive try (auth-pam.c), which says no more.
             (_, Kind::Pam) => match self.sessions.get_mut(&key) {
@@ -127,8 +134,10 @@ impl Join {
             },
             _ => self.sessions.touch(&key),
         };
-        let ends = bearing != Bearing::Whose && is_end(&event);
-        if session.is_over_by(&event, now) || (session.ended && !ends) {
+        let is_event = !matches!(bearing, Bearing::Whose | Bearing::Begun);
+        let ends = is_event && is_end(&event);
+        let over = bearing == Bearing::Begun || session.is_over_by(&event, now, life);
+        if over || (session.ended && !ends) {
             *session = Session::begun(now);
         }
         session.complete(&mut event);
@@ -139,18 +148,18 @@ impl Join {
         if event.outcome == Outcome::Success {
             self.sessions.remove(&key);
         }
-        (bearing != Bearing::Whose).then_some(event)
+        is_event.then_some(event)
     }
 
     /// Settles a line of which no process is known.
     fn settle_nameless(&mut self, told: Told, now: Time) -> Option<AuthEvent> {
         let Told { mut event, bearing, process: _ } = told;
         match bearing {
-            Bearing::Unauthenticated | Bearing::Whose => return None,
+            Bearing::Unauthenticated | Bearing::Whose | Bearing::Begun => return None,
             Bearing::First => {
                 let key = self.nameless(&event);
                 let session = self.sessions.touch(&key);
-                if session.heard.is_past(now) {
+                if session.heard.is_past(now, self.life) {
                     *session = Session::begun(now);
                 }
                 session.heard = now;
@@ -159,16 +168,16 @@ impl Join {
             }
             Bearing::Again => {
                 let key = self.nameless(&event);
-                if let Some(session) =
-                    self.sessions.get_mut(&key).filter(|session| !session.heard.is_past(now))
-                {
+                let life = self.life;
+                let heard = |session: &&mut Session| !session.heard.is_past(now, life);
+                if let Some(session) = self.sessions.get_mut(&key).filter(heard) {
                     session.untell(&mut event);
                 }
             }
             Bearing::Event if is_end(&event) && event.user.is_some() => {
                 let key = self.nameless(&event);
                 // Its failures were told without a port: they are those of the session that ends here.
-                if self.sessions.get(&key).is_some_and(|session| !session.heard.is_past(now)) {
+                if self.sessions.get(&key).is_some_and(|session| !session.heard.is_past(now, self.life)) {
                     (event.outcome, event.kind) = (Outcome::Failure, Kind::Pam);
                 }
             }
@@ -203,21 +212,21 @@ impl Session {
     }
 
     /// Whether a line shows that another session has this process now.
-    fn is_over_by(&self, event: &AuthEvent, now: Time) -> bool {
+    fn is_over_by(&self, event: &AuthEvent, now: Time, life: Duration) -> bool {
         let other_user = match (self.user.as_deref(), event.user.as_deref()) {
             (Some(own), Some(other)) => own != other && !printed(own).eq(printed(other)),
             _ => false,
         };
-        self.heard.is_past(now)
+        self.heard.is_past(now, life)
             || differ(self.address, event.address)
             || differ(self.port, event.port)
             || other_user
     }
 
     /// Whether a line that does not say so itself is of this session, and so of one where nobody is logged in.
-    fn is_unauthenticated(&self, event: &AuthEvent, now: Time) -> bool {
+    fn is_unauthenticated(&self, event: &AuthEvent, now: Time, life: Duration) -> bool {
         let same = self.address == event.address && self.port == event.port;
-        !self.heard.is_past(now) && (self.address.is_none() || same)
+        !self.heard.is_past(now, life) && (self.address.is_none() || same)
     }
 
     fn complete(&self, event: &mut AuthEvent) {
@@ -260,7 +269,7 @@ impl Session {
                         (Outcome::Failure, Kind::KeyboardInteractive, owed);
                 }
             }
-            Bearing::Event | Bearing::Unauthenticated | Bearing::Aside | Bearing::Whose => {}
+            Bearing::Event | Bearing::Unauthenticated | Bearing::Aside | Bearing::Whose | Bearing::Begun => {}
         }
     }
 

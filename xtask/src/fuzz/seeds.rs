@@ -185,7 +185,7 @@ const EXPRESSIONS: [&str; 6] = [
     "\\A(?<source>\\S+)\\z\0^.*(?<source>\\S+).*$\0[203.0.113.7]:41022",
     "^(?:a*)*(?:a|aa)+ (?<source>\\S+)$\0\0aaaaaaaaaaaaaaaaaaaaaaaa 203.0.113.7",
     "^(?i:FAILED){1,3} (?<source>[^ ]+?) by (?<user>\\w+?).*?$\0\0failed 203.0.113.7 by bob",
-    "^(?<source>[[:digit:].]{7,15})\\b.*$\0^(?P<source>\\xff)$\0203.0.113.7 failed",
+    "^(?<source>[[:digit:].]{7,15})\\b.*$\0^(?P<source>\\xff)$\x00203.0.113.7 failed",
 ];
 
 /// Lines as a connection of syslog has them: with their length, and each with an end; two bytes in front tell how.

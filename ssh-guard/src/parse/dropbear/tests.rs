@@ -2,18 +2,22 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::event::AuthEvent;
+use crate::moment::Moment;
+use crate::parse::join::DROPBEAR_LIFE;
+use crate::parse::{Interpreter, Parser};
 
 fn record(pid: u32, message: &[u8]) -> Record<'_> {
     Record { process: b"dropbear", pid: Some(pid), message, ..Record::default() }
 }
 
 fn event(message: &[u8]) -> Option<AuthEvent> {
-    Dropbear::default().event(&record(1, message))
+    Interpreter::new(Parser::Dropbear).event(&record(1, message))
 }
 
 #[test]
 fn a_line_without_an_address_belongs_to_its_process_s_session() {
-    let mut dropbear = Dropbear::default();
+    let mut dropbear = Interpreter::new(Parser::Dropbear);
     assert_eq!(dropbear.event(&record(1, b"Child connection from 203.0.113.7:50527")), None);
     assert_eq!(dropbear.event(&record(2, b"Child connection from 203.0.113.8:50528")), None);
     let found = dropbear.event(&record(1, b"Login attempt for nonexistent user")).unwrap();
@@ -25,11 +29,32 @@ fn a_line_without_an_address_belongs_to_its_process_s_session() {
 }
 
 #[test]
+fn a_process_number_lends_its_next_session_nothing() {
+    let unknown = b"Login attempt for nonexistent user";
+    let mut dropbear = Interpreter::new(Parser::Dropbear);
+    let mut source = |message: &[u8], after| {
+        let read_at = Moment::from_start(after);
+        let event = dropbear.event(&Record { read_at, ..record(1, message) })?;
+        event.address.zip(event.port).map(|(address, port)| (address.to_string(), port))
+    };
+    let at = |address: &str, port| Some((address.to_owned(), port));
+    let start = std::time::Duration::ZERO;
+    assert_eq!(source(b"Child connection from 203.0.113.7:1", start), None);
+    assert_eq!(source(unknown, start), at("203.0.113.7", 1));
+    // It may try for five minutes, and says nothing until it does.
+    assert_eq!(source(unknown, DROPBEAR_LIFE), at("203.0.113.7", 1));
+    assert_eq!(source(unknown, DROPBEAR_LIFE * 3), None);
+    assert_eq!(source(b"Child connection from 203.0.113.7:2", DROPBEAR_LIFE * 3), None);
+    assert_eq!(source(b"Child connection from host.example:3", DROPBEAR_LIFE * 3), None);
+    assert_eq!(source(unknown, DROPBEAR_LIFE * 3), None, "it is another session");
+}
+
+#[test]
 fn other_programs_say_nothing_about_dropbear() {
     let message = b"Bad password attempt for 'alice' from 203.0.113.7:55415";
     for process in ["", "dropbear2", "DROPBEAR", "sshd"] {
         let record = Record { process: process.as_bytes(), message, ..Record::default() };
-        assert_eq!(Dropbear::default().event(&record), None, "{process}");
+        assert_eq!(Interpreter::new(Parser::Dropbear).event(&record), None, "{process}");
     }
     assert!(event(message).is_some());
 }

@@ -226,7 +226,7 @@ fn attempts_told_before_the_address_is_known_count_when_it_is() {
 
 #[test]
 fn a_million_sessions_stay_bounded() {
-    let mut join = Join::default();
+    let mut join = Join::new(LIFE);
     let event = joined(&[FAILED]).unwrap();
     for pid in 0..1_000_000 {
         let told = Told { event: event.clone(), bearing: Bearing::Event, process: None };

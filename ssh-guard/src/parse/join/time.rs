@@ -1,6 +1,7 @@
 //! When lines were read, and when they were written.
 
-use super::LIFE;
+use std::time::Duration;
+
 use crate::moment::Moment;
 use crate::parse::text::number;
 
@@ -13,15 +14,15 @@ pub(super) struct Time {
 }
 
 impl Time {
-    /// Whether it lies so far back that what was said then is of no session of now; or so far ahead, in old logs that are
+    /// Whether it lies so far back, by more than `life`, that what was said then is of no session of now; or so far ahead, in old logs that are
     /// read in another order.
-    pub(super) fn is_past(self, now: Self) -> bool {
+    pub(super) fn is_past(self, now: Self, life: Duration) -> bool {
         let apart = match (self.written, now.written) {
             (Some(then), Some(now)) => now.abs_diff(then),
             _ => 0,
         };
         let passed = now.read.since(self.read).max(self.read.since(now.read));
-        passed > LIFE || u64::from(apart) > LIFE.as_secs()
+        passed > life || u64::from(apart) > life.as_secs()
     }
 }
 
