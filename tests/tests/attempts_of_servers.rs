@@ -77,6 +77,9 @@ fn an_attempt_that_pam_tells_of_as_well_counts_once() {
         assert_weighs(proftpd("/dev/ftpd25431", "proftpd[25431]"), 3.0);
         assert_weighs(proftpd("proftpd[25441]", "proftpd[25441]"), 3.0);
         assert_weighs(proftpd("/dev/ftpd25551", "proftpd[25551]"), 1.0);
+        // The first line that is read of a session is PAM's: which process serves it is known by the next one alone.
+        let dropbear = ("dropbear[402]: pam_unix", "dropbear[402]: Bad PAM");
+        assert_weighs(weight("dropbear.txt", Parser::Auto, weights, dropbear, "203.0.113.7"), 1.0);
         let vsftpd = |from, to| weight("vsftpd.txt", Parser::Vsftpd, weights, (from, to), "203.0.113.7");
         assert_weighs(vsftpd("vsftpd[25228]", "vsftpd[25228]"), 1.0);
         // An account that does not exist: PAM does not name it, and the server does.

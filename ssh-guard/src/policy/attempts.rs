@@ -4,7 +4,7 @@
 //! A session is known by the client's address and the process that serves it, where lines tell that, else by address and
 //! port. Some lines carry no port (OpenSSH's `User … not allowed because …`, all of PAM's, `Invalid user …` before
 //! OpenSSH 7.2): where they tell no process either, they are kept by address and account for [`PORTLESS_LIFE`], and the
-//! line of the same account that does carry a port finds them there.
+//! line of the same account that tells one of the two finds them there.
 //!
 //! Memory: one session takes about 160 bytes, at most `Rules::capacity` of them are kept, and what is evicted is
 //! the session that was silent longest; the worst that follows is that its attempt counts twice.
@@ -178,7 +178,7 @@ impl Attempts {
 
     /// Takes what a line without a port has counted already, up to `weight`.
     fn take_portless(&mut self, key: Key, account: Option<Account>, weight: Weight, now: Moment) -> Weight {
-        let (At::Port(_), Some(account)) = (key.at, account) else { return Weight::ZERO };
+        let (At::Port(_) | At::Process(_), Some(account)) = (key.at, account) else { return Weight::ZERO };
         let key = Key { at: At::Account(Some(account)), ..key };
         match self.sessions.get_mut(&key) {
             Some(session) if session.silence(now) <= PORTLESS_LIFE => session.take(weight),
