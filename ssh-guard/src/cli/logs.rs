@@ -15,7 +15,7 @@ use crate::replay::Logs;
 /// How the lines of old logs are read.
 #[derive(Args, Debug)]
 pub(super) struct How {
-    /// Whose lines they are, as 'input.parser': auto, openssh, …, or a pattern of the configuration
+    /// Whose lines they are, as in 'input.parser'
     #[arg(
         long,
         value_name = "NAME",
