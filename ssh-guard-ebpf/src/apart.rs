@@ -9,7 +9,7 @@ use ssh_guard_common::verdict::Verdict;
 
 use crate::judge::{self, Evidence};
 use crate::known;
-use crate::maps::Kernel;
+use crate::maps::{self, Kernel};
 
 /// See [`judge::drops_network`].
 #[inline(always)]
@@ -18,7 +18,7 @@ pub fn drops_network(evidence: Evidence, bytes: u64) -> bool {
     ssh_guard_net(high, low, rest) != 0
 }
 
-/// See [`judge::go_on`].
+/// See [`judge::go_on`]; counts the verdict as well.
 #[inline(always)]
 pub fn go_on(evidence: Evidence, bytes: u64, allowed: bool) -> Verdict {
     let [high, low, rest, server_high, server_low] = evidence.pack(bytes, allowed);
@@ -58,7 +58,9 @@ extern "C" fn ssh_guard_net(high: u64, low: u64, rest: u64) -> u32 {
 #[inline(never)]
 extern "C" fn ssh_guard_go_on(high: u64, low: u64, rest: u64, server_high: u64, server_low: u64) -> u32 {
     let (evidence, bytes, allowed) = Evidence::unpack([high, low, rest, server_high, server_low]);
-    judge::go_on(evidence, bytes, allowed, &Kernel) as u32
+    let verdict = judge::go_on(evidence, bytes, allowed, &Kernel);
+    maps::tally(verdict, bytes);
+    verdict as u32
 }
 
 #[unsafe(no_mangle)]

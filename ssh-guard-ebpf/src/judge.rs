@@ -158,7 +158,7 @@ pub trait Tables: Sized {
 
     /// Whether any network is banned.
     fn bans_networks(&self) -> bool;
-    /// Counts a packet that no block drops.
+    /// Counts a packet that asks for a session, or may.
     fn tally(&self, verdict: Verdict, bytes: u64);
 
     /// [`drops_network`], which the programs have in a function of its own.
@@ -242,9 +242,7 @@ pub fn go_on<T: Tables>(evidence: Evidence, bytes: u64, allowed: bool, tables: &
     if let Kind::Going(going) = evidence.kind {
         tables.count(evidence.session(), tables.mask().apply(evidence.address), bytes, going);
     }
-    let verdict = if allowed { Verdict::Allowed } else { Verdict::Passed };
-    tables.tally(verdict, bytes);
-    verdict
+    if allowed { Verdict::Allowed } else { Verdict::Passed }
 }
 
 /// Gives the verdict on a packet that asks for a session, of a source that is neither blocked nor allowed nor, for all one

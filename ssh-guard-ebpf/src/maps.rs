@@ -172,12 +172,7 @@ impl Tables for Kernel {
 
     #[inline(always)]
     fn tally(&self, verdict: Verdict, bytes: u64) {
-        let Some(count) = VERDICTS.get_ptr_mut(verdict as u32) else { return };
-        // SAFETY: the slot is this CPU's own, and a packet is judged to the end before another one is taken on the CPU.
-        unsafe {
-            (*count).packets += 1;
-            (*count).bytes += bytes;
-        }
+        tally(verdict, bytes);
     }
 
     #[inline(always)]
@@ -205,6 +200,17 @@ fn listed(address: Source, settings: &Settings) -> bool {
     match ALLOWLIST.get(&Key::new(u128::BITS, address.words())) {
         Some(until) => !is_over(*until, ticks(clock::jiffies(), settings.base)),
         None => false,
+    }
+}
+
+/// Counts a packet that no block dropped.
+#[inline(always)]
+pub fn tally(verdict: Verdict, bytes: u64) {
+    let Some(count) = VERDICTS.get_ptr_mut(verdict as u32) else { return };
+    // SAFETY: the slot is this CPU's own, and a packet is judged to the end before another one is taken on the CPU.
+    unsafe {
+        (*count).packets += 1;
+        (*count).bytes += bytes;
     }
 }
 

@@ -37,7 +37,7 @@ fn read_headers<P: Ports>(packet: &impl Bytes, headers: impl Stretch, ports: &P)
     if headers.short::<FRAGMENT>() & FRAGMENT_OFFSET != 0 || length < IP + LEAST_TCP {
         return None;
     }
-    let (source_port, port) = ends::<P, _>(headers.short::<FROM_PORT>(), headers.short::<TO_PORT>());
+    let (source_port, port) = ends::<P>(headers.short::<FROM_PORT>(), headers.short::<TO_PORT>());
     if !ports.guard(port) {
         return Some(Reading::Elsewhere);
     }

@@ -73,8 +73,10 @@ impl Ends {
     /// Tells the ends of a packet from one address to another.
     #[inline(always)]
     pub(super) fn of<P: Ports>(from: Source, to: Source) -> Self {
-        let (source, server) = ends::<P, _>(from, to);
-        Self { source, server }
+        match P::WAY {
+            Way::ToServer => Self { source: from, server: to },
+            Way::FromServer => Self { source: to, server: from },
+        }
     }
 }
 
@@ -88,7 +90,7 @@ pub(super) fn read<P: Ports>(frame: &impl Bytes, offset: usize, carrier: Carrier
         return uncertain;
     }
     let Some(both) = frame.stretch::<PORTS>(offset) else { return uncertain };
-    let (source_port, port) = ends::<P, _>(both.short::<0>(), both.short::<2>());
+    let (source_port, port) = ends::<P>(both.short::<0>(), both.short::<2>());
     if !ports.guard(port) {
         return Reading::Elsewhere;
     }
@@ -109,9 +111,9 @@ pub(super) fn read<P: Ports>(frame: &impl Bytes, offset: usize, carrier: Carrier
     })
 }
 
-/// Tells what is the client's and what the server's, in a segment from one to another.
+/// Tells the client's port and the server's, in a segment from one port to another.
 #[inline(always)]
-pub(super) fn ends<P: Ports, T>(from: T, to: T) -> (T, T) {
+pub(super) fn ends<P: Ports>(from: u16, to: u16) -> (u16, u16) {
     match P::WAY {
         Way::ToServer => (from, to),
         Way::FromServer => (to, from),

@@ -142,8 +142,8 @@ fn verdict(reading: Reading, tables: &Fake) -> Verdict {
     let verdict = judge(evidence, 60, tables);
     let hit = matches!(verdict, Verdict::Blocked | Verdict::BlockedNetwork).then_some((verdict, 60));
     assert_eq!(tables.hits.take(), Vec::from_iter(hit));
-    // Each packet is counted once.
-    let tallied = hit.is_none().then_some((verdict, 60));
+    // What belongs to a session is counted where its session is.
+    let tallied = (hit.is_none() && !matches!(evidence.kind, Kind::Going(_))).then_some((verdict, 60));
     assert_eq!(tables.tallied.take(), Vec::from_iter(tallied));
     verdict
 }
