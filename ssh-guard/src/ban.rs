@@ -33,6 +33,8 @@ pub struct Ban {
     pub by: By,
     /// What it is of.
     pub scope: Scope,
+    /// Whether its end was put off once because the source still knocked.
+    pub extended: bool,
     /// Whether the operator insisted on a network that holds addresses no client has, or that is very large.
     pub forced: bool,
 }
@@ -52,6 +54,12 @@ pub enum Scope {
 pub enum Reason {
     /// The score in the window exceeded the threshold.
     Threshold,
+    /// An account that many networks try was tried.
+    Spray,
+    /// A bait account was tried.
+    Bait,
+    /// Many sources of the network are banned, or fail together.
+    Network,
     /// An operator said so.
     Manual,
     /// It is listed.
@@ -115,7 +123,8 @@ impl Scope {
 
 impl Reason {
     /// Every reason that a ban begins for.
-    pub const ALL: [Self; 3] = [Self::Threshold, Self::Manual, Self::List];
+    pub const ALL: [Self; 6] =
+        [Self::Threshold, Self::Spray, Self::Bait, Self::Network, Self::Manual, Self::List];
 
     /// Whether it is known.
     #[must_use]
@@ -128,6 +137,9 @@ impl Reason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Threshold => "threshold",
+            Self::Spray => "spray",
+            Self::Bait => "bait",
+            Self::Network => "network",
             Self::Manual => "manual",
             Self::List => "list",
             Self::Unknown => "unknown",

@@ -77,7 +77,73 @@ pub struct Policy {
     pub forget: String,
     pub known_good: String,
     pub known_good_weight: f64,
+    pub extend: bool,
+    pub bait: Vec<String>,
     pub weights: Weights,
+    pub spray: Spray,
+    pub networks: Networks,
+    pub shared: Shared,
+    pub flood: Flood,
+    pub blast: Blast,
+}
+
+/// The table `[policy.spray]`: accounts that are tried from many networks at once.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
+pub struct Spray {
+    pub enabled: bool,
+    pub sources: i64,
+    pub window: String,
+    pub missing_ban: String,
+    pub threshold: f64,
+    pub existing_window: String,
+    pub existing_ban: String,
+}
+
+/// The table `[policy.networks]`: networks with many banned or failing sources.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
+pub struct Networks {
+    pub enabled: bool,
+    pub sources: i64,
+    pub window: String,
+    pub failures: f64,
+    pub quiet: String,
+}
+
+/// The table `[policy.shared]`: sources that many stand behind.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
+pub struct Shared {
+    pub enabled: bool,
+    pub accounts: i64,
+    pub days: i64,
+    pub hidden: bool,
+}
+
+/// The table `[policy.flood]`: when new sessions are limited for all.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
+pub struct Flood {
+    pub enabled: bool,
+    pub factor: f64,
+    pub floor: f64,
+    pub sessions: i64,
+}
+
+/// The table `[policy.blast]`: how much may be banned automatically.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the commented configuration documents the keys, `Settings` what they mean")]
+pub struct Blast {
+    pub enabled: bool,
+    pub ipv4_share: f64,
+    pub ipv6_networks: i64,
+    pub bans_per_minute: i64,
 }
 
 /// The table `[allow]`: what is never blocked.
@@ -165,6 +231,7 @@ pub struct Limits {
     pub new_sessions_per_minute: i64,
     pub open_sessions: i64,
     pub unauthenticated_sessions: i64,
+    pub evidence: i64,
     pub line_bytes: i64,
 }
 
@@ -269,8 +336,53 @@ impl Default for Policy {
             forget: "30d".to_owned(),
             known_good: "30d".to_owned(),
             known_good_weight: 0.25,
+            extend: true,
+            bait: Vec::new(),
             weights: Weights::default(),
+            spray: Spray::default(),
+            networks: Networks::default(),
+            shared: Shared::default(),
+            flood: Flood::default(),
+            blast: Blast::default(),
         }
+    }
+}
+
+impl Default for Spray {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            sources: 20,
+            window: "1h".to_owned(),
+            missing_ban: "1d".to_owned(),
+            threshold: 4.0,
+            existing_window: "1d".to_owned(),
+            existing_ban: "1h".to_owned(),
+        }
+    }
+}
+
+impl Default for Networks {
+    fn default() -> Self {
+        Self { enabled: true, sources: 8, window: "1d".to_owned(), failures: 8.0, quiet: "1h".to_owned() }
+    }
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { enabled: true, accounts: 3, days: 3, hidden: true }
+    }
+}
+
+impl Default for Flood {
+    fn default() -> Self {
+        Self { enabled: true, factor: 8.0, floor: 120.0, sessions: 8 }
+    }
+}
+
+impl Default for Blast {
+    fn default() -> Self {
+        Self { enabled: true, ipv4_share: 0.01, ipv6_networks: 4_096, bans_per_minute: 10_000 }
     }
 }
 
@@ -314,6 +426,7 @@ impl Default for Limits {
             new_sessions_per_minute: 120,
             open_sessions: 128,
             unauthenticated_sessions: 1_000,
+            evidence: 65_536,
             line_bytes: 8_192,
         }
     }

@@ -81,7 +81,7 @@ struct Explainer<'a, W> {
 impl<'a, W: Write> Explainer<'a, W> {
     fn new(settings: &'a Settings, json: bool, several: bool, out: W) -> Self {
         // What a line adds is told by itself: no threshold is near, so that none of it is cut off.
-        let policy = Policy::new(Rules { threshold: f64::from(u16::MAX), ..settings.rules() });
+        let policy = Policy::new(Rules { threshold: f64::from(u16::MAX), ..settings.policy.clone() });
         Self { settings, policy, json, several, file: String::new(), out, broken: None }
     }
 

@@ -11,15 +11,15 @@ use super::interface::Interfaces;
 use super::place::Place;
 use super::port::Ports;
 use super::problem::{ConfigError, Problem};
-use super::settings::{
-    ControlSettings, EventsSettings, GuardSettings, LimitSettings, PolicySettings, Settings,
-};
-use super::{Config, Control, Guard, Limits, Policy, Weights, duration};
+use super::settings::{ControlSettings, EventsSettings, GuardSettings, LimitSettings, Settings};
+use super::{Config, Control, Guard, Limits, duration};
+use crate::policy::Rules;
 
 mod allow;
 mod block;
 mod input;
 mod pattern;
+mod policy;
 
 /// Understands the values of `config`, which came from `document`, and reads the lists that it names.
 ///
@@ -43,6 +43,7 @@ pub fn settings(config: &Config, document: &Document<'_>) -> Result<Settings, Co
     let store = check.path(&Place::of("store.path"), &config.store.path, |path| !path.ends_with('/'));
     let settings = || {
         let (guard, policy, limits) = (guard?, policy?, limits?);
+        let policy = Rules { mask: guard.mask(), capacity: limits.sources.get() as usize, ..policy };
         Some(Settings {
             guard,
             policy,
@@ -109,81 +110,6 @@ impl Check<'_, '_> {
         Ports::new(ports).map_err(|error| self.note(&at, &error, None)).ok()
     }
 
-    fn policy(&mut self, policy: &Policy) -> Option<PolicySettings> {
-        let threshold = Some(policy.threshold).filter(|score| *score > 0.0 && *score <= 1_000_000.0);
-        let threshold = self.allowed(&Place::of("policy.threshold"), threshold);
-        let window = self.time(&Place::of("policy.window"), &policy.window);
-        let ladder = self.ladder(&policy.ladder);
-        let forget = self.time(&Place::of("policy.forget"), &policy.forget);
-        let known_good = self.time(&Place::of("policy.known-good"), &policy.known_good);
-        let part = Some(policy.known_good_weight).filter(|part| (0.0..=1.0).contains(part));
-        let known_good_weight = self.allowed(&Place::of("policy.known-good-weight"), part);
-        let weights = self.weights(&policy.weights);
-        Some(PolicySettings {
-            threshold: threshold?,
-            window: window?,
-            ladder: ladder?,
-            forget: forget?,
-            known_good: known_good?,
-            known_good_weight: known_good_weight?,
-            weights: weights?,
-        })
-    }
-
-    fn ladder(&mut self, ladder: &[String]) -> Option<Vec<Duration>> {
-        let at = Place::of("policy.ladder");
-        self.allowed(&at, (1..=16).contains(&ladder.len()).then_some(()))?;
-        let rungs: Vec<_> =
-            (0..).zip(ladder).map(|(index, rung)| self.time(&at.element(index), rung)).collect();
-        let rungs = rungs.into_iter().collect::<Option<Vec<_>>>()?;
-        if let Some(index) = (1..rungs.len()).find(|index| rungs[*index] <= rungs[index - 1]) {
-            let what = format!("'{}' is not longer than '{}' before it", ladder[index], ladder[index - 1]);
-            self.note(
-                &at.element(index),
-                &what,
-                Some("let each ban be longer than the one before".to_owned()),
-            );
-            return None;
-        }
-        Some(rungs)
-    }
-
-    fn weights(&mut self, weights: &Weights) -> Option<Weights> {
-        let Weights {
-            password,
-            keyboard_interactive,
-            invalid_user,
-            publickey,
-            hostbased,
-            gssapi,
-            pam,
-            not_allowed,
-            too_many_attempts,
-            other,
-            unfinished,
-            pre_auth,
-        } = weights;
-        let fits = [
-            ("password", password),
-            ("keyboard-interactive", keyboard_interactive),
-            ("invalid-user", invalid_user),
-            ("publickey", publickey),
-            ("hostbased", hostbased),
-            ("gssapi", gssapi),
-            ("pam", pam),
-            ("not-allowed", not_allowed),
-            ("too-many-attempts", too_many_attempts),
-            ("other", other),
-            ("unfinished", unfinished),
-            ("pre-auth", pre_auth),
-        ]
-        .map(|(key, weight)| {
-            let fits = (0.0..=1_000.0).contains(weight).then_some(());
-            self.allowed(&Place::of("policy.weights").key(key), fits)
-        });
-        fits.iter().all(Option::is_some).then_some(*weights)
-    }
-
     fn limits(&mut self, limits: &Limits) -> Option<LimitSettings> {
         let blocklist: Option<u32> = self.whole("limits.blocklist", limits.blocklist, 1_024..=4_194_304);
         let networks: Option<u32> = self.whole("limits.networks", limits.networks, 1_024..=1_048_576);
@@ -196,6 +122,7 @@ impl Check<'_, '_> {
         let open_sessions = self.whole("limits.open-sessions", limits.open_sessions, 0..=65_535);
         let unauthenticated_sessions =
             self.whole("limits.unauthenticated-sessions", limits.unauthenticated_sessions, 0..=1_000_000);
+        let evidence = self.whole("limits.evidence", limits.evidence, 0..=4_194_304);
         let line_bytes: Option<usize> = self.whole("limits.line-bytes", limits.line_bytes, 1_024..=65_536);
         Some(LimitSettings {
             blocklist: blocklist?.try_into().ok()?,
@@ -205,6 +132,7 @@ impl Check<'_, '_> {
             new_sessions_per_minute: new_sessions?,
             open_sessions: open_sessions?,
             unauthenticated_sessions: unauthenticated_sessions?,
+            evidence: evidence?,
             line_bytes: line_bytes?.try_into().ok()?,
         })
     }

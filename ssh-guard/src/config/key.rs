@@ -29,7 +29,7 @@ pub enum Shape {
 }
 
 /// Every key there is.
-pub const KEYS: [Key; 68] = [
+pub const KEYS: [Key; 95] = [
     key("guard.interfaces", Shape::Texts, r#"["auto"], or the different names of interfaces"#),
     key("guard.ports", Shape::Wholes, "1 to 16 different ports from 1 to 65535"),
     key("guard.mode", Shape::Text, r#""auto", "native", "generic" or "tc""#),
@@ -43,6 +43,8 @@ pub const KEYS: [Key; 68] = [
     key("policy.forget", Shape::Text, TIME),
     key("policy.known-good", Shape::Text, TIME),
     key("policy.known-good-weight", Shape::Number, "a number from 0 to 1"),
+    key("policy.extend", Shape::Switch, "true or false"),
+    key("policy.bait", Shape::Texts, "up to 1024 names of accounts"),
     key("policy.weights.password", Shape::Number, WEIGHT),
     key("policy.weights.keyboard-interactive", Shape::Number, WEIGHT),
     key("policy.weights.invalid-user", Shape::Number, WEIGHT),
@@ -55,6 +57,30 @@ pub const KEYS: [Key; 68] = [
     key("policy.weights.other", Shape::Number, WEIGHT),
     key("policy.weights.unfinished", Shape::Number, WEIGHT),
     key("policy.weights.pre-auth", Shape::Number, WEIGHT),
+    key("policy.spray.enabled", Shape::Switch, "true or false"),
+    key("policy.spray.sources", Shape::Whole, SOME),
+    key("policy.spray.window", Shape::Text, TIME),
+    key("policy.spray.missing-ban", Shape::Text, TIME),
+    key("policy.spray.threshold", Shape::Number, "a number above 0, up to 1000000"),
+    key("policy.spray.existing-window", Shape::Text, TIME),
+    key("policy.spray.existing-ban", Shape::Text, TIME),
+    key("policy.networks.enabled", Shape::Switch, "true or false"),
+    key("policy.networks.sources", Shape::Whole, SOME),
+    key("policy.networks.window", Shape::Text, TIME),
+    key("policy.networks.failures", Shape::Number, "a number from 1 to 1000, or 0 for no limit"),
+    key("policy.networks.quiet", Shape::Text, TIME),
+    key("policy.shared.enabled", Shape::Switch, "true or false"),
+    key("policy.shared.accounts", Shape::Whole, SOME),
+    key("policy.shared.days", Shape::Whole, "a whole number from 1 to 30"),
+    key("policy.shared.hidden", Shape::Switch, "true or false"),
+    key("policy.flood.enabled", Shape::Switch, "true or false"),
+    key("policy.flood.factor", Shape::Number, "a number from 2 to 1000"),
+    key("policy.flood.floor", Shape::Number, "a number from 1 to 1000000"),
+    key("policy.flood.sessions", Shape::Whole, "a whole number from 1 to 1000000"),
+    key("policy.blast.enabled", Shape::Switch, "true or false"),
+    key("policy.blast.ipv4-share", Shape::Number, "a number from 0 to 1"),
+    key("policy.blast.ipv6-networks", Shape::Whole, "a whole number from 0 to 1048576"),
+    key("policy.blast.bans-per-minute", Shape::Whole, "a whole number from 1 to 1000000"),
     key("allow.sources", Shape::Texts, "addresses or networks"),
     key("allow.files", Shape::Texts, "the absolute paths of files"),
     key("block.networks", Shape::Texts, "addresses or networks"),
@@ -107,6 +133,7 @@ pub const KEYS: [Key; 68] = [
     key("limits.new-sessions-per-minute", Shape::Whole, "a whole number from 0 to 6000"),
     key("limits.open-sessions", Shape::Whole, "a whole number from 0 to 65535"),
     key("limits.unauthenticated-sessions", Shape::Whole, "a whole number from 0 to 1000000"),
+    key("limits.evidence", Shape::Whole, "a whole number from 0 to 4194304"),
     key("limits.line-bytes", Shape::Whole, "a whole number from 1024 to 65536"),
     key("observe.listen", Shape::Text, r#"an address and a port, as in "127.0.0.1:9822" or "[::1]:9822""#),
     key("observe.blind-after", Shape::Text, r#"a time such as "90s" or "5m", up to "3650d", or "never""#),
@@ -171,6 +198,7 @@ const fn key(path: &'static str, shape: Shape, allowed: &'static str) -> Key {
 const TIME: &str = r#"a time from 1s to 3650d, as in "90s", "10m" or "1h30m""#;
 const EXPRESSIONS: &str = "up to 16 regular expressions with a group 'source'";
 const PATH: &str = r#"empty, or names of fields with dots between, as in "client.ip""#;
+const SOME: &str = "a whole number from 2 to 256";
 const WEIGHT: &str = "a number from 0 to 1000";
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use std::time::Duration;
 use ipnet::IpNet;
 use ssh_guard_common::source::SourceMask;
 
-pub use super::Weights;
 pub use super::interface::Interfaces;
 pub use super::port::Ports;
 use crate::input::Listen;
@@ -25,7 +24,7 @@ pub struct Settings {
     /// What is protected, and how.
     pub guard: GuardSettings,
     /// Who is banned, and for how long.
-    pub policy: PolicySettings,
+    pub policy: Rules,
     /// What is never blocked: the configured sources and those of the files, sorted, none twice, at most
     /// `list::MAX_NETWORKS`.
     pub allow: Vec<IpNet>,
@@ -93,26 +92,6 @@ pub enum Mode {
     Generic,
     /// By traffic control, behind the driver: beside another XDP program, and without an Ethernet header too.
     Tc,
-}
-
-/// Who is banned, and for how long.
-#[derive(Clone, PartialEq, Debug)]
-pub struct PolicySettings {
-    /// The score that a source may reach unpunished, above 0 and up to 1,000,000.
-    pub threshold: f64,
-    /// How long an auth event counts, at least a second.
-    pub window: Duration,
-    /// The length of a source's first ban, of its second, and so on; the last one holds for all that follow. At
-    /// least one, each longer than the one before.
-    pub ladder: Vec<Duration>,
-    /// How long after its last ban a source starts at the first rung again.
-    pub forget: Duration,
-    /// How long after a login a source is known-good for that account.
-    pub known_good: Duration,
-    /// What part of its weight a failure counts on such an account, from 0 to 1.
-    pub known_good_weight: f64,
-    /// What auth events weigh, each from 0 to 1000.
-    pub weights: Weights,
 }
 
 /// Where log lines come from.
@@ -185,6 +164,8 @@ pub struct LimitSettings {
     /// The unauthenticated sessions that all sources which are not known-good may hold together before flood mode begins,
     /// up to 1,000,000; 0 for no limit.
     pub unauthenticated_sessions: u32,
+    /// The sources of which the last events are kept to explain what was decided, up to 4,194,304; 0 for none.
+    pub evidence: u32,
     /// The longest line that is read, in bytes without its newline, 1,024 to 65,536.
     pub line_bytes: NonZeroUsize,
 }
@@ -246,15 +227,6 @@ impl Settings {
     pub fn socket_input(&self) -> &str {
         let configured = self.inputs.iter().find(|input| input.kind == InputKind::Socket);
         configured.map_or(InputSettings::SOCKET, |input| &input.name)
-    }
-
-    /// The rules of the policy.
-    #[must_use]
-    pub fn rules(&self) -> Rules {
-        let capacity = self.limits.sources.get() as usize;
-        let PolicySettings { threshold, window, ladder, forget, known_good, known_good_weight, weights } =
-            self.policy.clone();
-        Rules { threshold, window, ladder, forget, known_good, known_good_weight, weights, capacity }
     }
 }
 

@@ -106,6 +106,7 @@ fn bans_of(blocked: &[(Entry, Block)], kernel_clock: &KernelClock) -> Vec<Ban> {
         note: None,
         by: By::Automatic,
         scope,
+        extended: false,
         forced: false,
     };
     blocked.iter().copied().map(ban).collect()

@@ -198,6 +198,9 @@ impl Guard {
             banned = self.ledger.is_banned(Network::new(source, prefix), now);
             if banned { Standing::Banned } else { Standing::Judged }
         });
+        if let Some(login) = judgement.login {
+            self.policy.admit(login, now);
+        }
         if banned {
             self.wonder_at(Network::new(source, prefix), now);
         }
@@ -214,7 +217,7 @@ impl Guard {
         let score = decision.score;
         // A ban for what happened while nobody read ends when it would have ended.
         let happened = if at < read_at { *at } else { clock::now() };
-        let ban = decision.into_ban(prefix, happened);
+        let ban = decision.into_ban(happened);
         if ban.is_over(clock::now()) {
             self.policy.punish(&ban);
             info!(%source, score, rule = &*ban.rule, "would be banned, and free again: it is an offence all the same");

@@ -104,7 +104,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let (resync, drift) = Resync::new(clock::now());
     let heartbeat = Heartbeat::start();
     let mut guard = Guard {
-        policy: Policy::new(settings.rules()),
+        policy: Policy::new(settings.policy.clone()),
         ledger,
         lists,
         allowlist,

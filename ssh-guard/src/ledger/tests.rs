@@ -36,5 +36,20 @@ fn ban(number: u32, until: u64, by: By) -> Ban {
     };
     let (source, prefix, note) = (source(number), 32, None);
     let (since, until, scope, forced) = (at(0), at(until), Scope::Source, false);
-    Ban { source, prefix, since, until, reason, rule: "r".into(), rung, offences, note, by, scope, forced }
+    let extended = false;
+    Ban {
+        source,
+        prefix,
+        since,
+        until,
+        reason,
+        rule: "r".into(),
+        rung,
+        offences,
+        note,
+        by,
+        scope,
+        extended,
+        forced,
+    }
 }

@@ -184,6 +184,7 @@ proptest! {
                         note: None,
                         by,
                         scope,
+                        extended: false,
                         forced: false,
                     };
                     if ledger.insert(&ban, at(now)).is_ok() {

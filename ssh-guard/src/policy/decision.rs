@@ -4,17 +4,18 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ssh_guard_common::source::Source;
-
 use super::window::Entry;
 use crate::ban::{Ban, By, Reason, Scope};
 use crate::moment::Moment;
+use crate::network::Network;
 
 /// A ban that the rules call for, and that is not in force yet.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Decision {
     /// Whom it bans.
-    pub source: Source,
+    pub banned: Network,
+    /// What it is of.
+    pub scope: Scope,
     /// What kind of rule calls for it.
     pub reason: Reason,
     /// The rule in words.
@@ -23,16 +24,16 @@ pub struct Decision {
     pub rung: usize,
     /// How long it is to last.
     pub duration: Duration,
-    /// The automatic bans of this source that are remembered, this one included.
+    /// The automatic bans of it that are remembered, this one included.
     pub offences: u32,
-    /// The score that exceeded the threshold.
+    /// The score that called for it.
     pub score: f64,
-    /// What the score is made of.
+    /// What the score is made of; nothing for a network.
     pub evidence: Evidence,
 }
 
 /// What a score is made of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Evidence {
     /// How many failures count.
     pub failures: u32,
@@ -47,10 +48,10 @@ pub struct Evidence {
 impl Decision {
     /// The ban that begins now.
     #[must_use]
-    pub fn into_ban(self, prefix: u8, now: Moment) -> Ban {
+    pub fn into_ban(self, now: Moment) -> Ban {
         Ban {
-            source: self.source,
-            prefix,
+            source: self.banned.first(),
+            prefix: self.banned.prefix(),
             since: now,
             until: now.plus(self.duration),
             reason: self.reason,
@@ -59,7 +60,8 @@ impl Decision {
             offences: self.offences,
             note: None,
             by: By::Automatic,
-            scope: Scope::Source,
+            scope: self.scope,
+            extended: false,
             forced: false,
         }
     }

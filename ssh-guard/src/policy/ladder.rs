@@ -1,18 +1,17 @@
-//! How long a ban lasts, by the earlier bans of the source.
+//! How long a ban lasts, by the earlier bans of the source or network.
 
 use std::time::Duration;
 
-use ssh_guard_common::source::Source;
-
 use super::rules::Rules;
 use crate::moment::Moment;
+use crate::network::Network;
 use crate::recent::Recent;
 
-/// The offences of sources: how often each was banned. At most `Rules::capacity` sources are remembered, at about
+/// The offences of sources and networks: how often each was banned. At most `Rules::capacity` of them are remembered, at about
 /// 130 bytes each; those without an offence for longest are evicted first.
 #[derive(Debug)]
 pub struct Ladder {
-    offences: Recent<Source, Offences>,
+    offences: Recent<Network, Offences>,
 }
 
 /// How often a source was banned, and when the last of these bans ends or ended.
@@ -45,33 +44,34 @@ impl Ladder {
 
     /// The offences of a source that are not forgotten yet.
     #[must_use]
-    pub fn offences(&self, source: Source, rules: &Rules, now: Moment) -> u32 {
-        match self.offences.get(&source) {
+    pub fn offences(&self, banned: Network, rules: &Rules, now: Moment) -> u32 {
+        match self.offences.get(&banned) {
             Some(offences) if !offences.is_forgotten(rules.forget, now) => offences.count,
             _ => 0,
         }
     }
 
-    /// The step that the next ban of a source stands on.
+    /// The step that the next ban stands on: a step for each offence, counted from the first one that lasts `first`.
     #[must_use]
-    pub fn step(&self, source: Source, rules: &Rules, now: Moment) -> Step {
-        let offences = usize::try_from(self.offences(source, rules, now)).unwrap_or(usize::MAX);
-        let rung = offences.min(rules.ladder.len().saturating_sub(1));
+    pub fn step(&self, banned: Network, first: Duration, rules: &Rules, now: Moment) -> Step {
+        let offences = usize::try_from(self.offences(banned, rules, now)).unwrap_or(usize::MAX);
+        let begins = rules.ladder.iter().position(|length| *length >= first).unwrap_or(usize::MAX);
+        let rung = begins.saturating_add(offences).min(rules.ladder.len().saturating_sub(1));
         Step { rung, duration: rules.ladder.get(rung).copied().unwrap_or(ONLY_STEP) }
     }
 
     /// Remembers that a source has that many offences, the last of them a ban until `until`.
-    pub fn remember(&mut self, source: Source, offences: Offences) {
-        *self.offences.touch(&source) = offences;
+    pub fn remember(&mut self, banned: Network, offences: Offences) {
+        *self.offences.touch(&banned) = offences;
     }
 
     /// Takes back the last offence of a source.
-    pub fn take_back(&mut self, source: Source, now: Moment) {
-        let Some(offences) = self.offences.get_mut(&source) else { return };
+    pub fn take_back(&mut self, banned: Network, now: Moment) {
+        let Some(offences) = self.offences.get_mut(&banned) else { return };
         offences.count = offences.count.saturating_sub(1);
         offences.until = offences.until.min(now);
         if offences.count == 0 {
-            self.offences.remove(&source);
+            self.offences.remove(&banned);
         }
     }
 
@@ -116,8 +116,8 @@ mod tests {
 
     use super::*;
 
-    fn source(number: u32) -> Source {
-        Ipv4Addr::from(number).into()
+    fn source(number: u32) -> Network {
+        Network::new(Ipv4Addr::from(number).into(), 32)
     }
 
     fn at(seconds: u64) -> Moment {
@@ -127,14 +127,15 @@ mod tests {
     #[test]
     fn each_offence_is_a_step_up_and_the_last_step_serves_for_all_further_ones() {
         let (mut ladder, rules) = (Ladder::new(9), Rules::default());
-        let minutes = |ladder: &Ladder| ladder.step(source(1), &rules, at(0)).duration.as_secs() / 60;
+        let minutes =
+            |ladder: &Ladder| ladder.step(source(1), Duration::ZERO, &rules, at(0)).duration.as_secs() / 60;
         let mut seen = Vec::new();
         for count in [0, 1, 2, 3, 4, u32::MAX] {
             ladder.remember(source(1), Offences { count, until: at(0) });
             seen.push(minutes(&ladder));
         }
         assert_eq!(seen, [10, 60, 1440, 10_080, 10_080, 10_080]);
-        assert_eq!(ladder.step(source(2), &rules, at(0)).rung, 0);
+        assert_eq!(ladder.step(source(2), Duration::ZERO, &rules, at(0)).rung, 0);
     }
 
     #[test]
@@ -154,16 +155,26 @@ mod tests {
         let (mut ladder, rules) = (Ladder::new(9), Rules::default());
         ladder.remember(source(1), Offences { count: 2, until: at(100) });
         ladder.take_back(source(1), at(50));
-        assert_eq!(ladder.step(source(1), &rules, at(50)).rung, 1);
+        assert_eq!(ladder.step(source(1), Duration::ZERO, &rules, at(50)).rung, 1);
         ladder.take_back(source(1), at(50));
         ladder.take_back(source(1), at(50));
         assert!(ladder.is_empty());
     }
 
     #[test]
+    fn a_rule_may_begin_higher_up_and_climbs_from_there() {
+        let (mut ladder, rules) = (Ladder::new(9), Rules::default());
+        let day = Duration::from_hours(24);
+        let rung = |ladder: &Ladder, first| ladder.step(source(1), first, &rules, at(0)).rung;
+        assert_eq!((rung(&ladder, day), rung(&ladder, day * 30)), (2, 3), "the last step is the longest");
+        ladder.remember(source(1), Offences { count: 1, until: at(0) });
+        assert_eq!((rung(&ladder, Duration::from_hours(1)), rung(&ladder, day)), (2, 3));
+    }
+
+    #[test]
     fn rules_without_a_ladder_ban_for_ten_minutes() {
         let rules = Rules { ladder: Vec::new(), ..Rules::default() };
-        let step = Ladder::new(9).step(source(1), &rules, at(0));
+        let step = Ladder::new(9).step(source(1), Duration::ZERO, &rules, at(0));
         assert_eq!((step.rung, step.duration), (0, Duration::from_mins(10)));
     }
 }

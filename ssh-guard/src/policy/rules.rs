@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use smol_str::SmolStr;
+use ssh_guard_common::source::SourceMask;
+
 use crate::event::Kind;
 
 /// The rules that sources are judged by.
@@ -21,8 +24,24 @@ pub struct Rules {
     pub known_good: Duration,
     /// What part of its weight a failure counts on an account that its source is known-good for, from 0 to 1.
     pub known_good_weight: f64,
+    /// Whether a ban whose source still knocks in its last quarter is extended, once.
+    pub extend: bool,
+    /// Accounts that nobody has a reason to try: a failure on one bans at once.
+    pub bait: Vec<SmolStr>,
     /// What each kind of event weighs.
     pub weights: Weights,
+    /// Accounts that are tried from many networks.
+    pub spray: Spray,
+    /// Networks with many banned or failing sources.
+    pub networks: Networks,
+    /// Sources that many stand behind.
+    pub shared: Shared,
+    /// When new sessions are limited for all.
+    pub flood: Flood,
+    /// How much may be banned automatically.
+    pub blast: Blast,
+    /// How much of an address makes a source.
+    pub mask: SourceMask,
     /// How many sources with a score are tracked; also how many sessions, and how many sources with offences.
     pub capacity: usize,
 }
@@ -58,11 +77,86 @@ pub struct Weights {
     pub other: f64,
 }
 
+/// Accounts that are tried from many networks at once.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Spray {
+    /// Whether the rule holds.
+    pub enabled: bool,
+    /// From how many networks an account has to be tried, 2 to 256.
+    pub sources: usize,
+    /// Within what time.
+    pub window: Duration,
+    /// How long, at least, the first ban lasts of a source that tries such an account which does not exist.
+    pub missing_ban: Duration,
+    /// The score on such accounts that exist which a source may reach unpunished.
+    pub threshold: f64,
+    /// How far back that score looks.
+    pub existing_window: Duration,
+    /// How long, at least, the first ban lasts of a source that exceeds it.
+    pub existing_ban: Duration,
+}
+
+/// Networks with many banned or failing sources.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Networks {
+    /// Whether the rule holds.
+    pub enabled: bool,
+    /// How many sources have to be banned, 2 to 256.
+    pub sources: usize,
+    /// Within what time.
+    pub window: Duration,
+    /// How many times the threshold the sources of a network, at least as many, may reach together within the window of the
+    /// score; 0 for no limit.
+    pub failures: f64,
+    /// How long nothing has to come from a banned network before its ban ends early.
+    pub quiet: Duration,
+}
+
+/// Sources that many stand behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shared {
+    /// Whether the rule holds.
+    pub enabled: bool,
+    /// How many accounts have to have logged in, 2 to 256.
+    pub accounts: usize,
+    /// On how many days, 1 to 30.
+    pub days: u32,
+    /// Whether a source of more than half of all sessions is shared without the days.
+    pub hidden: bool,
+}
+
+/// When new sessions are limited for all.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Flood {
+    /// Whether a surge begins flood mode.
+    pub enabled: bool,
+    /// How many times as fast as usual failures or proven sessions have to come, 2 to 1000.
+    pub factor: f64,
+    /// How many a minute there have to be in any case.
+    pub floor: f64,
+    /// How many unauthenticated sessions sources that are not known-good may hold together meanwhile.
+    pub sessions: u32,
+}
+
+/// How much may be banned automatically.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Blast {
+    /// Whether the limits hold.
+    pub enabled: bool,
+    /// What part of IPv4 automatic bans may hold, up to 1.
+    pub ipv4_share: f64,
+    /// How many IPv6 networks.
+    pub ipv6_networks: u64,
+    /// How many automatic bans may begin in a minute.
+    pub bans_per_minute: u64,
+}
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
 impl Default for Rules {
     fn default() -> Self {
-        const MINUTE: u64 = 60;
-        const HOUR: u64 = 60 * MINUTE;
-        const DAY: u64 = 24 * HOUR;
         Self {
             threshold: 5.0,
             window: Duration::from_secs(10 * MINUTE),
@@ -70,9 +164,70 @@ impl Default for Rules {
             forget: Duration::from_secs(30 * DAY),
             known_good: Duration::from_secs(30 * DAY),
             known_good_weight: 0.25,
+            extend: true,
+            bait: Vec::new(),
             weights: Weights::default(),
+            spray: Spray::default(),
+            networks: Networks::default(),
+            shared: Shared::default(),
+            flood: Flood::default(),
+            blast: Blast::default(),
+            mask: SourceMask::new(32, 64),
             capacity: 131_072,
         }
+    }
+}
+
+impl Default for Spray {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            sources: 20,
+            window: Duration::from_secs(HOUR),
+            missing_ban: Duration::from_secs(DAY),
+            threshold: 4.0,
+            existing_window: Duration::from_secs(DAY),
+            existing_ban: Duration::from_secs(HOUR),
+        }
+    }
+}
+
+impl Default for Networks {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            sources: 8,
+            window: Duration::from_secs(DAY),
+            failures: 8.0,
+            quiet: Duration::from_secs(HOUR),
+        }
+    }
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { enabled: true, accounts: 3, days: 3, hidden: true }
+    }
+}
+
+impl Default for Flood {
+    fn default() -> Self {
+        Self { enabled: true, factor: 8.0, floor: 120.0, sessions: 8 }
+    }
+}
+
+impl Default for Blast {
+    fn default() -> Self {
+        Self { enabled: true, ipv4_share: 0.01, ipv6_networks: 4096, bans_per_minute: 10_000 }
+    }
+}
+
+impl Blast {
+    /// How many IPv4 addresses automatic bans may hold.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of 2^32 fits")]
+    pub fn ipv4_addresses(&self) -> u64 {
+        (self.ipv4_share.clamp(0.0, 1.0) * 2_f64.powi(32)) as u64
     }
 }
 

@@ -9,9 +9,8 @@
 //! Memory: about 100 bytes for a source, and 24 for each event, 32 at most; by default rules at most 128 MiB. Every
 //! operation is O(1), the window's length being a constant.
 
+use std::hash::Hash;
 use std::time::Duration;
-
-use ssh_guard_common::source::Source;
 
 use super::account::Account;
 use super::weight::Weight;
@@ -19,10 +18,10 @@ use super::window::{Entry, Window, sums};
 use crate::moment::Moment;
 use crate::recent::{Rank, Recent};
 
-/// The sources that have a score, apart by how much a loss would matter.
+/// The sources that have a score, or whatever else has one, apart by how much a loss would matter.
 #[derive(Debug)]
-pub struct Sources {
-    windows: Recent<Source, Window>,
+pub struct Sources<K> {
+    windows: Recent<K, Window>,
     limits: Limits,
 }
 
@@ -54,7 +53,7 @@ impl Score {
     }
 }
 
-impl Sources {
+impl<K: Hash + Eq + Copy> Sources<K> {
     /// Makes an empty table.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
@@ -64,7 +63,7 @@ impl Sources {
     /// Adds an entry and gives the score with it, and what of the entry's weight was added: of a pre-auth event,
     /// only what half the threshold leaves room for. Entries may come out of order, as those of two inputs do: the
     /// window ends with the youngest.
-    pub fn add(&mut self, source: Source, entry: Entry) -> (Score, Weight) {
+    pub fn add(&mut self, source: K, entry: Entry) -> (Score, Weight) {
         let limits = self.limits;
         self.sweep(2, entry.at);
         self.windows.update(&source, |window| {
@@ -86,17 +85,17 @@ impl Sources {
 
     /// The score of a source.
     #[must_use]
-    pub fn score(&self, source: Source, now: Moment) -> Score {
+    pub fn score(&self, source: K, now: Moment) -> Score {
         self.windows.get(&source).map(|window| self.limits.score_of(window, now)).unwrap_or_default()
     }
 
     /// What a source's score is made of.
-    pub fn entries(&self, source: Source, now: Moment) -> impl Iterator<Item = &Entry> {
+    pub fn entries(&self, source: K, now: Moment) -> impl Iterator<Item = &Entry> {
         self.windows.get(&source).into_iter().flat_map(move |window| window.at(self.limits.window, now))
     }
 
     /// Drops what a source was counted for on one account.
-    pub fn forgive(&mut self, source: Source, account: Account, now: Moment) {
+    pub fn forgive(&mut self, source: K, account: Account, now: Moment) {
         if self.windows.get(&source).is_none() {
             return;
         }
@@ -109,7 +108,7 @@ impl Sources {
     }
 
     /// Drops a source.
-    pub fn remove(&mut self, source: Source) {
+    pub fn remove(&mut self, source: K) {
         self.windows.remove(&source);
     }
 

@@ -16,6 +16,7 @@ use ssh_guard_common::source::{Source, SourceMask};
 use super::{Judgement, Policy, Rules, Standing};
 use crate::event::{AuthEvent, Kind, Outcome, Service};
 use crate::moment::Moment;
+use crate::network::Network;
 
 /// A policy and the time; bans that it calls for come into force at once.
 struct Stage {
@@ -46,8 +47,11 @@ impl Stage {
     fn hear_of(&mut self, address: &str, event: AuthEvent, standing: Standing) -> Judgement {
         let event = AuthEvent { address: Some(address.parse().unwrap()), ..event };
         let judgement = self.policy.observe(&event, source(address), self.now, || standing);
+        if let Some(login) = judgement.login {
+            self.policy.admit(login, self.now);
+        }
         if let Some(decision) = judgement.ban.clone() {
-            self.policy.punish(&decision.into_ban(32, self.now));
+            self.policy.punish(&decision.into_ban(self.now));
         }
         judgement
     }
@@ -60,6 +64,10 @@ impl Stage {
 
 fn source(address: &str) -> Source {
     SourceMask::new(32, 64).apply(address.parse::<IpAddr>().unwrap().into())
+}
+
+fn network(address: &str) -> Network {
+    Network::new(source(address), SourceMask::new(32, 64).prefix_of(source(address)))
 }
 
 fn event(kind: Kind, user: Option<&str>, port: Option<u16>) -> AuthEvent {

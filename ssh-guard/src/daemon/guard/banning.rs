@@ -60,10 +60,11 @@ impl Guard {
             reason: Reason::Manual,
             rule: Arc::from("by hand"),
             rung: None,
-            offences: if scope == Scope::Source { self.policy.offences(network.first(), now) } else { 0 },
+            offences: self.policy.offences(network, now),
             note: reason.clone(),
             by: By::Hand,
             scope,
+            extended: false,
             forced: force,
         };
         let bans: Vec<Ban> = asked.into_iter().map(plan).collect();
@@ -76,9 +77,7 @@ impl Guard {
                 Protected::special_in(ban.network()).try_for_each(|special| self.let_pass(special, None))?;
             }
             let ban = self.ban(&ban)?;
-            if ban.scope == Scope::Source {
-                self.policy.punish(&ban);
-            }
+            self.policy.punish(&ban);
             let network = ban.network();
             info!(source = %network, seconds, reason, "banned by hand");
             done.done.push(format!("banned {network} until {}", clock::wall(ban.until)));
@@ -152,9 +151,7 @@ impl Guard {
         if banned.is_some() || listed {
             self.metrics.unbanned(Unbanned::Manual, usize::from(banned.is_some()) + usize::from(listed));
         }
-        if scope == Scope::Source {
-            self.policy.pardon(network.first(), banned.as_ref(), now);
-        }
+        self.policy.pardon(network, banned.as_ref(), now);
         if banned.is_some() || listed {
             info!(source = %network, listed, "unbanned by hand");
             return Ok(format!("unbanned {network}"));
@@ -259,9 +256,7 @@ impl Guard {
         let banned: Vec<Entry> = self.ledger.after(None).map(Ban::entry).collect();
         for entry in banned {
             let lifted = self.lift(entry, Unbanned::Manual)?;
-            if entry.1 == Scope::Source {
-                self.policy.pardon(entry.0.first(), lifted.as_ref(), now);
-            }
+            self.policy.pardon(entry.0, lifted.as_ref(), now);
             info!(source = %entry.0, "unbanned by hand");
             done.done.push(format!("unbanned {}", entry.0));
         }

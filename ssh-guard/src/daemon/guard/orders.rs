@@ -135,7 +135,7 @@ impl Guard {
         for ban in touched {
             if self.may_not_stand(&ban) {
                 self.lift(ban.entry(), Unbanned::Allowed)?;
-                self.policy.pardon(ban.source, Some(&ban), clock::now());
+                self.policy.pardon(ban.network(), Some(&ban), clock::now());
                 ended.push(format!("unbanned {}", ban.network()));
             } else {
                 self.settle([ban.entry()])?;

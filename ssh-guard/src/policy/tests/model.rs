@@ -52,7 +52,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn sources() -> Sources {
+fn sources() -> Sources<Source> {
     let window = Duration::from_secs(WINDOW);
     Sources::new(Limits { capacity: 100, window, half: Weight::new(2.5) })
 }

@@ -12,12 +12,15 @@ fn the_sixth_failure_bans_for_ten_minutes() {
     let mut stage = Stage::new();
     assert_eq!(fail_until_banned(&mut stage, 1..=5), None);
     let decision = stage.hear(MALLORY, by(Password, "admin", 6)).ban.unwrap();
-    assert_eq!((decision.source, decision.reason, decision.rung), (source(MALLORY), Reason::Threshold, 0));
+    assert_eq!(
+        (decision.banned.first(), decision.reason, decision.rung),
+        (source(MALLORY), Reason::Threshold, 0)
+    );
     assert_eq!((decision.duration, decision.offences), (Duration::from_mins(10), 1));
     assert_score(decision.score, 6.0);
     assert_eq!((decision.evidence.failures, decision.evidence.accounts), (6, 2));
     assert_eq!(&*decision.rule, "score above 5 within 10m");
-    let ban = decision.into_ban(32, stage.now);
+    let ban = decision.into_ban(stage.now);
     assert_eq!((ban.until, ban.by), (stage.now.plus(Duration::from_mins(10)), By::Automatic));
 }
 
@@ -126,7 +129,7 @@ fn lines_in_flight_neither_ban_twice_nor_count_after_the_ban() {
         assert_score(judgement.weight, 1.0);
         assert_score(judgement.score, 0.0);
     }
-    assert_eq!(stage.policy.offences(source(MALLORY), stage.now), 1);
+    assert_eq!(stage.policy.offences(network(MALLORY), stage.now), 1);
     assert_eq!(fail_until_banned(&mut stage, 21..=25), None);
 }
 
@@ -141,21 +144,21 @@ fn a_decision_that_the_kernel_refused_is_made_again_and_is_no_offence() {
         })
         .collect();
     assert_eq!(decisions.iter().map(|decision| decision.rung).collect::<Vec<_>>(), [0, 0, 0]);
-    assert_eq!(policy.offences(source(MALLORY), Moment::default()), 0);
+    assert_eq!(policy.offences(network(MALLORY), Moment::default()), 0);
 }
 
 #[test]
 fn an_unban_clears_the_score_and_takes_the_offence_back() {
     let mut stage = Stage::new();
     let ban = (1..=6).find_map(|port| stage.hear(MALLORY, by(Password, "root", port)).ban).unwrap();
-    stage.policy.pardon(source(MALLORY), Some(&ban.into_ban(32, stage.now)), stage.now);
-    assert_eq!(stage.policy.offences(source(MALLORY), stage.now), 0);
+    stage.policy.pardon(network(MALLORY), Some(&ban.into_ban(stage.now)), stage.now);
+    assert_eq!(stage.policy.offences(network(MALLORY), stage.now), 0);
     assert_eq!(fail_until_banned(&mut stage, 7..=11), None);
-    stage.policy.pardon(source(MALLORY), None, stage.now);
+    stage.policy.pardon(network(MALLORY), None, stage.now);
     assert_score(stage.policy.score(source(MALLORY), stage.now), 0.0);
     assert_eq!(fail_until_banned(&mut stage, 12..=17), Some(17));
-    stage.policy.pardon(source(MALLORY), None, stage.now);
-    assert_eq!(stage.policy.offences(source(MALLORY), stage.now), 1);
+    stage.policy.pardon(network(MALLORY), None, stage.now);
+    assert_eq!(stage.policy.offences(network(MALLORY), stage.now), 1);
 }
 
 #[test]
