@@ -245,7 +245,7 @@ mod tests {
         }
         assert_eq!(
             suggest("limits", "zzz"),
-            "the keys of 'limits' are blocklist, networks, sources, sessions, new-sessions-per-minute, open-sessions, unauthenticated-sessions, line-bytes"
+            "the keys of 'limits' are blocklist, networks, sources, sessions, new-sessions-per-minute, open-sessions, unauthenticated-sessions, evidence, line-bytes"
         );
         assert_eq!(
             suggest("", "zzz"),

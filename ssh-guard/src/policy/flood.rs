@@ -7,14 +7,17 @@ use crate::moment::Moment;
 
 /// Compares each minute with what is usual here, and says whether there is a surge.
 ///
-/// What is usual is a mean that forgets by half in [`HALF_LIFE`]. A minute of a surge teaches it little, as no minute counts
-/// more than twice what was usual before: whoever floods long enough becomes usual in days, not in minutes.
+/// What is usual is a mean that forgets by half in [`HALF_LIFE`]. It begins as the mean of the first hour, and nothing is
+/// said in the first [`UNKNOWN`] minutes. From then on a minute of a surge teaches it little, as no minute counts more than
+/// twice what was usual before: whoever floods long enough becomes usual in days, not in minutes.
 #[derive(Clone, Debug)]
 pub struct Surge {
     began: Option<Moment>,
     /// What came in the minute that goes on.
     minute: f64,
     usual: f64,
+    /// How many minutes there were.
+    minutes: u32,
     on: bool,
     /// How many minutes in a row were quiet since it is on.
     quiet: u32,
@@ -23,6 +26,9 @@ pub struct Surge {
 /// How soon what was usual counts half.
 const HALF_LIFE: f64 = 24.0 * 60.0;
 
+/// For how many minutes nothing is known of what is usual.
+const UNKNOWN: u32 = 10;
+
 /// How many minutes in a row have to be quiet before it is over.
 const QUIET: u32 = 5;
 
@@ -30,7 +36,7 @@ impl Surge {
     /// Knows nothing of what is usual: the floor is.
     #[must_use]
     pub fn new() -> Self {
-        Self { began: None, minute: 0.0, usual: 0.0, on: false, quiet: 0 }
+        Self { began: None, minute: 0.0, usual: 0.0, minutes: 0, on: false, quiet: 0 }
     }
 
     /// Takes note of what has come since the last time, and says whether there is a surge.
@@ -49,7 +55,7 @@ impl Surge {
         let count = count as f64;
         self.minute += count;
         // It begins as soon as there is too much, and not at the end of the minute.
-        if self.minute > self.most(rules) {
+        if self.minutes >= UNKNOWN && self.minute > self.most(rules) {
             self.on = true;
             self.quiet = 0;
         }
@@ -75,9 +81,13 @@ impl Surge {
         if self.quiet >= QUIET {
             self.on = false;
         }
-        let learned = self.minute.min((self.usual * 2.0).max(rules.floor / rules.factor.max(1.0)));
-        let part = 1.0 - 0.5_f64.powf(1.0 / HALF_LIFE);
-        self.usual += (learned - self.usual) * part;
+        self.minutes = self.minutes.saturating_add(1);
+        if self.minutes <= 60 {
+            self.usual += (self.minute - self.usual) / f64::from(self.minutes);
+        } else {
+            let most = (self.usual * 2.0).max(rules.floor / rules.factor);
+            self.usual += (self.minute.min(most) - self.usual) * (1.0 - 0.5_f64.powf(1.0 / HALF_LIFE));
+        }
         self.minute = 0.0;
     }
 }
@@ -109,38 +119,54 @@ mod tests {
     #[test]
     fn it_begins_within_the_minute_and_ends_after_five_quiet_ones() {
         let mut surge = Surge::new();
-        assert_eq!(minutes(&mut surge, 0, 60, 3), [false; 3]);
-        assert_eq!(minutes(&mut surge, 3, 6000, 2), [true; 2]);
-        let after = minutes(&mut surge, 5, 0, 6);
+        assert_eq!(minutes(&mut surge, 0, 60, 15), [false; 15]);
+        assert_eq!(minutes(&mut surge, 15, 6000, 2), [true; 2]);
+        let after = minutes(&mut surge, 17, 0, 6);
         assert_eq!(after, [true, true, true, true, true, false]);
     }
 
     #[test]
     fn it_does_not_come_and_go_with_a_rate_about_the_limit() {
-        let mut surge = Surge::new();
-        let rules = rules::Flood::default();
-        minutes(&mut surge, 0, 6000, 1);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
-        let little_less = (surge.most(&rules) * 0.9) as u64;
-        assert_eq!(minutes(&mut surge, 1, little_less, 20), [true; 20]);
+        let (mut surge, rules) = (Surge::new(), rules::Flood::default());
+        minutes(&mut surge, 0, 60, 100);
+        assert_eq!(minutes(&mut surge, 100, 6000, 1), [true]);
+        for (minute, count) in (101..).zip([480, 420, 480, 300, 420, 360]) {
+            assert_eq!(minutes(&mut surge, minute, count, 1), [true], "{count} of {}", surge.most(&rules));
+        }
     }
 
     #[test]
-    fn what_is_usual_on_a_busy_server_is_no_surge() {
+    fn what_is_usual_on_a_busy_server_is_no_surge_and_a_flood_is_not_usual_soon() {
         let mut surge = Surge::new();
-        minutes(&mut surge, 0, 600, 5 * 24 * 60);
-        assert!(surge.usual() > 300.0, "{}", surge.usual());
+        assert_eq!(minutes(&mut surge, 0, 600, 100), [false; 100]);
+        assert_eq!(minutes(&mut surge, 100, 3000, 3), [false; 3]);
+        assert_eq!(minutes(&mut surge, 103, 12_000, 1), [true]);
         let usual = surge.usual();
-        assert_eq!(minutes(&mut surge, 5 * 24 * 60 + 10, 1800, 3), [false; 3]);
-        assert_eq!(minutes(&mut surge, 5 * 24 * 60 + 13, 12_000, 1), [true]);
-        minutes(&mut surge, 5 * 24 * 60 + 14, 60_000, 360);
+        assert_eq!(minutes(&mut surge, 104, 60_000, 360), [true; 360]);
         assert!(surge.usual() < usual * 1.5, "six hours of a flood are not usual yet");
+    }
+
+    #[test]
+    fn a_night_without_logins_does_not_make_a_morning_a_surge() {
+        let mut surge = Surge::new();
+        minutes(&mut surge, 0, 120, 600);
+        minutes(&mut surge, 600, 0, 600);
+        assert_eq!(minutes(&mut surge, 1200, 300, 30), [false; 30]);
+    }
+
+    #[test]
+    fn nobody_was_asked_for_an_hour_and_it_is_over() {
+        let (mut surge, rules) = (Surge::new(), rules::Flood::default());
+        minutes(&mut surge, 0, 60, 15);
+        assert_eq!(minutes(&mut surge, 15, 6000, 1), [true]);
+        assert!(!surge.observe(1, &rules, at(75, 0)));
     }
 
     #[test]
     fn switched_off_it_never_begins() {
         let mut surge = Surge::new();
+        minutes(&mut surge, 0, 60, 15);
         let rules = rules::Flood { enabled: false, ..rules::Flood::default() };
-        assert!(!surge.observe(1_000_000, &rules, at(0, 0)));
+        assert!(!surge.observe(1_000_000, &rules, at(15, 0)));
     }
 }

@@ -6,6 +6,7 @@ mod model;
 mod processes;
 mod rules;
 mod sessions;
+mod together;
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -46,9 +47,10 @@ impl Stage {
 
     fn hear_of(&mut self, address: &str, event: AuthEvent, standing: Standing) -> Judgement {
         let event = AuthEvent { address: Some(address.parse().unwrap()), ..event };
-        let judgement = self.policy.observe(&event, source(address), self.now, || standing);
+        let mut judgement = self.policy.observe(&event, source(address), self.now, || standing);
         if let Some(login) = judgement.login {
             self.policy.admit(login, self.now);
+            judgement.score = self.policy.score(source(address), self.now);
         }
         if let Some(decision) = judgement.ban.clone() {
             self.policy.punish(&decision.into_ban(self.now));
