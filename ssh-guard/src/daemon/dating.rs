@@ -34,7 +34,10 @@ impl Dating {
     pub(super) fn date(&mut self, line: &Line<'_>, record: Option<&Record<'_>>) -> Option<Moment> {
         let (told, since) = match line.written {
             Written::Now => return Some(line.read_at),
-            Written::Sent => return self.sent(record?.stamp, line.read_at),
+            Written::Sent => {
+                let stamp = record.map_or(&[][..], |record| record.stamp);
+                return self.sent(stamp, line.read_at);
+            }
             Written::Before { told, since } => (told, since),
         };
         let told = told.or_else(|| record.and_then(|record| self.header(record.stamp, line.read_at)));
@@ -153,5 +156,12 @@ mod tests {
         assert_eq!(sent("Nov 23 03:12:01"), Some(0), "of which year, in which zone?");
         assert_eq!(sent("2020-11-23T03:12:01"), Some(0), "in which zone?");
         assert_eq!(sent(""), Some(0));
+    }
+
+    #[test]
+    fn what_was_sent_without_a_header_that_is_known_is_of_now() {
+        let read_at = clock::now();
+        let line = Line { process: None, pid: None, text: b"rubbish", read_at, written: Written::Sent };
+        assert_eq!(Dating::new(REACH).date(&line, None), Some(read_at));
     }
 }
