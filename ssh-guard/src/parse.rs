@@ -100,6 +100,19 @@ impl Parser {
         }
     }
 
+    /// The parser of the server known here that writes under this name of a process.
+    fn of(process: &[u8]) -> Option<&'static Self> {
+        Some(match process {
+            _ if openssh::PROCESSES.contains(&process) => &Self::Openssh,
+            b"dropbear" => &Self::Dropbear,
+            b"proftpd" => &Self::Proftpd,
+            b"sftpgo" => &Self::Sftpgo,
+            b"vsftpd" => &Self::Vsftpd,
+            b"pure-ftpd" => &Self::PureFtpd,
+            _ => return None,
+        })
+    }
+
     /// Whether lines without a transport's header are read if the operator asks for it.
     #[must_use]
     pub fn may_be_bare(&self) -> bool {
@@ -163,30 +176,22 @@ impl Interpreter {
     /// Whether it is a server's process, whose messages are read.
     #[must_use]
     pub fn knows(&self, process: &[u8]) -> bool {
-        let is_sshd = openssh::PROCESSES.contains(&process);
         match &self.parser {
-            Parser::Auto => {
-                is_sshd || matches!(process, b"dropbear" | b"proftpd" | b"sftpgo" | b"vsftpd" | b"pure-ftpd")
-            }
-            Parser::Openssh => is_sshd,
+            Parser::Auto => Parser::of(process).is_some(),
             Parser::Pattern(pattern) => pattern.is_of(process),
-            Parser::Dropbear | Parser::Proftpd | Parser::Sftpgo | Parser::Vsftpd | Parser::PureFtpd => {
-                process == self.parser.as_str().as_bytes()
-            }
+            known => Parser::of(process) == Some(known),
         }
     }
 
     /// Reads the next message; nothing if it says nothing about a login, or not in a way that can be trusted.
     pub fn event(&mut self, record: &Record<'_>) -> Option<AuthEvent> {
-        match &self.parser {
-            Parser::Auto => match record.process {
-                b"dropbear" => self.dropbear.settle(record, dropbear::read(record)?),
-                b"proftpd" => proftpd::parse(record),
-                b"sftpgo" => sftpgo::parse(record),
-                b"vsftpd" => vsftpd::parse(record),
-                b"pure-ftpd" => pure_ftpd::parse(record),
-                _ => self.openssh.settle(record, openssh::read(record)?),
-            },
+        let parser = match &self.parser {
+            Parser::Auto => Parser::of(record.process)?,
+            own => own,
+        };
+        match parser {
+            // No process is its own.
+            Parser::Auto => None,
             Parser::Openssh => self.openssh.settle(record, openssh::read(record)?),
             Parser::Dropbear => self.dropbear.settle(record, dropbear::read(record)?),
             Parser::Proftpd => proftpd::parse(record),
