@@ -80,18 +80,7 @@ fn warn_of_doubles(settings: &Settings, chosen: &[Choice]) {
     let read: Vec<_> = settings.read_inputs().zip(chosen).collect();
     for (index, (input, choice)) in read.iter().enumerate() {
         for (other, earlier) in &read[..index] {
-            let syslog =
-                [&input.parser, &other.parser].map(|parser| matches!(parser, Parser::Auto | Parser::Openssh));
-            let same = match (&choice.origin, &earlier.origin) {
-                (Origin::File(one), Origin::File(two)) => {
-                    one.canonicalize().is_ok_and(|one| two.canonicalize().is_ok_and(|two| one == two))
-                }
-                (Origin::File(_), Origin::Journal(journal)) | (Origin::Journal(journal), Origin::File(_)) => {
-                    journal.directory.is_none() && syslog == [true, true]
-                }
-                _ => false,
-            };
-            if same {
+            if are_doubles((&input.parser, &choice.origin), (&other.parser, &earlier.origin)) {
                 warn!(
                     inputs = format!("{}, {}", other.name, input.name),
                     hint = "take one out, or give each a 'parser' that the other has not",
@@ -99,6 +88,22 @@ fn warn_of_doubles(settings: &Settings, chosen: &[Choice]) {
                 );
             }
         }
+    }
+}
+
+/// Whether two inputs seem to bring lines that both parsers read. Whether a syslog daemon copies the journal to a file shows
+/// nowhere; most often it does what sshd says.
+fn are_doubles((parser, origin): (&Parser, &Origin), (other, earlier): (&Parser, &Origin)) -> bool {
+    let reads_sshd = |parser: &Parser| parser.shares_lines(&Parser::Openssh);
+    match (origin, earlier) {
+        (Origin::File(one), Origin::File(two)) => {
+            let same = || one.canonicalize().is_ok_and(|one| two.canonicalize().is_ok_and(|two| one == two));
+            parser.shares_lines(other) && same()
+        }
+        (Origin::File(_), Origin::Journal(journal)) | (Origin::Journal(journal), Origin::File(_)) => {
+            journal.directory.is_none() && reads_sshd(parser) && reads_sshd(other)
+        }
+        _ => false,
     }
 }
 
@@ -126,5 +131,32 @@ fn fault(error: &InputError) -> Fault {
     match hint {
         Some(hint) => fault.hint(hint),
         None => fault,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_inputs_on_one_file_bring_the_same_lines_where_both_parsers_read_them() {
+        let file = |path: &str| Origin::File(path.into());
+        let (here, there) = (file("/dev/null"), file("/dev/../dev/null"));
+        assert!(are_doubles((&Parser::Openssh, &here), (&Parser::Openssh, &there)));
+        assert!(are_doubles((&Parser::Auto, &here), (&Parser::Vsftpd, &there)));
+        assert!(!are_doubles((&Parser::Openssh, &here), (&Parser::Vsftpd, &there)));
+        assert!(!are_doubles((&Parser::Auto, &here), (&Parser::Auto, &file("/dev/zero"))));
+    }
+
+    #[test]
+    fn a_file_beside_the_journal_brings_the_same_lines_where_both_are_read_for_sshd() {
+        let file = Origin::File("/var/log/auth.log".into());
+        let journal = |directory: Option<&str>| {
+            Origin::Journal(Journal { directory: directory.map(Into::into), ..Journal::default() })
+        };
+        assert!(are_doubles((&Parser::Auto, &file), (&Parser::Openssh, &journal(None))));
+        assert!(are_doubles((&Parser::Openssh, &journal(None)), (&Parser::Auto, &file)));
+        assert!(!are_doubles((&Parser::Vsftpd, &file), (&Parser::Auto, &journal(None))));
+        assert!(!are_doubles((&Parser::Auto, &file), (&Parser::Auto, &journal(Some("/mnt/journal")))));
     }
 }

@@ -113,6 +113,19 @@ impl Parser {
         })
     }
 
+    /// Whether both may read the same line.
+    #[must_use]
+    pub fn shares_lines(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Pattern(one), Self::Pattern(other)) => one == other,
+            (Self::Pattern(pattern), known) | (known, Self::Pattern(pattern)) => {
+                let of = Self::of(pattern.process().as_bytes());
+                of.is_some_and(|of| *known == Self::Auto || known == of)
+            }
+            (one, other) => *one == Self::Auto || *other == Self::Auto || one == other,
+        }
+    }
+
     /// Whether lines without a transport's header are read if the operator asks for it.
     #[must_use]
     pub fn may_be_bare(&self) -> bool {

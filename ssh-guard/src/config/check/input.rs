@@ -227,7 +227,7 @@ impl Check<'_, '_> {
             self.note(&at.key("name"), &what, Some("give the input another 'name'".to_owned()));
         } else if let Some(other) = earlier
             .iter()
-            .find(|other| overlap(&other.kind, &input.kind) && share_lines(&other.parser, &input.parser))
+            .find(|other| overlap(&other.kind, &input.kind) && other.parser.shares_lines(&input.parser))
         {
             let what = format!("this may read what the input '{}' reads, and count it twice", other.name);
             self.note(at, &what, Some("take one of the two out".to_owned()));
@@ -235,21 +235,6 @@ impl Check<'_, '_> {
             let what = format!("two inputs are called '{}'", input.name);
             self.note(&at.key("name"), &what, Some("give each a 'name' of its own".to_owned()));
         }
-    }
-}
-
-/// Whether two parsers may read the same line.
-fn share_lines(one: &Parser, other: &Parser) -> bool {
-    match (one, other) {
-        (Parser::Pattern(one), Parser::Pattern(other)) => one == other,
-        // The known ones go by the names of their processes.
-        (Parser::Pattern(pattern), known) | (known, Parser::Pattern(pattern)) => {
-            let process = pattern.process();
-            let is_known = |parser: &Parser| *parser != Parser::Auto && parser.as_str() == process;
-            *known == Parser::Auto && Parser::KNOWN.iter().any(is_known) || is_known(known)
-        }
-        (Parser::Auto, _) | (_, Parser::Auto) => true,
-        (one, other) => one == other,
     }
 }
 

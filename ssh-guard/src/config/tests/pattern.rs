@@ -239,6 +239,8 @@ fn two_inputs_may_read_one_journal_if_they_read_different_servers() {
         ("acme", "acme", pattern(&[])),
         ("auto", "acme", known()),
         ("vsftpd", "acme", known()),
+        ("auto", "acme", pattern(&[("acmed", "sshd")])),
+        ("openssh", "acme", pattern(&[("acmed", "sshd-session")])),
     ] {
         let (said, _) = first(&both(one, other, pattern));
         assert_eq!(
