@@ -15,7 +15,7 @@ pub mod pure_ftpd;
 mod reading;
 pub mod sftpgo;
 pub mod shape;
-mod text;
+pub(crate) mod text;
 pub mod time;
 pub mod vsftpd;
 

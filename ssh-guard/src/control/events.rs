@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{AuthEvent, Kind, Outcome, Service};
+use crate::parse::text;
 
 /// An auth event, as it is posted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -251,10 +252,7 @@ fn address(source: Option<String>) -> Result<IpAddr, String> {
     let Some(source) = source else {
         return Err("an event needs 'source', the client's address".to_owned());
     };
-    // A link-local address may come with the interface it is of (RFC 4007 §11).
-    let plain = source.split_once('%').map_or(source.as_str(), |(plain, _)| plain);
-    let found = plain.parse::<IpAddr>().ok().filter(|found| found.is_ipv6() || plain.len() == source.len());
-    found.ok_or_else(|| {
+    text::address(source.as_bytes()).ok_or_else(|| {
         format!("'source' is {}, which is no address; names are never resolved", Shown(&source))
     })
 }

@@ -160,7 +160,7 @@ pub(super) fn port(digits: &[u8]) -> Option<u16> {
 
 /// Reads an address; never a part of a name (`203.0.113.66.evil.example`). An IPv4-mapped address becomes the IPv4
 /// one (sshd does the same, canohost.c), a zone (`fe80::1%eth0`) is left out.
-fn address(word: &[u8]) -> Option<IpAddr> {
+pub(crate) fn address(word: &[u8]) -> Option<IpAddr> {
     if word.len() >= LONGEST_WORD {
         return None;
     }
