@@ -54,6 +54,12 @@ pub fn wall(moment: Moment) -> Timestamp {
     shown.round(Unit::Second).unwrap_or(shown)
 }
 
+/// A time since 1970 in microseconds, as the journal and the store have it.
+#[must_use]
+pub fn micros(since_epoch: Duration) -> u64 {
+    u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX)
+}
+
 fn read(clock: ClockId) -> Duration {
     clock_gettime(clock).expect("the kernel has the clock").into()
 }

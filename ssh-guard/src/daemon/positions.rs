@@ -148,7 +148,7 @@ struct Written {
 
 /// Writes places; into a new database, if the one that is open is found broken.
 fn write(mut store: Store, places: &BTreeMap<String, Place>) -> Written {
-    let now = u64::try_from(clock::since_epoch().as_micros()).unwrap_or(u64::MAX);
+    let now = clock::micros(clock::since_epoch());
     match store.write_places(places, now) {
         Ok(()) => Written { open: Some(store), error: None },
         Err(error) if error.is_broken() => {

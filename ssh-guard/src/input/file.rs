@@ -81,7 +81,7 @@ async fn begin<S: Sink>(path: PathBuf, resume: Option<Resume>, feed: &Feed<S>) -
 fn place(tail: &Tail) -> Place {
     let idle_at = tail.idle().map(|idle| {
         let then = clock::since_epoch().saturating_sub(clock::now().since(idle));
-        u64::try_from(then.as_micros()).unwrap_or(u64::MAX)
+        clock::micros(then)
     });
     Place::File(tail.place(idle_at))
 }

@@ -260,13 +260,8 @@ async fn take<S: Sink>(
 
 /// The moment at which an entry of the time of day `realtime` was written, as seen at `now`.
 fn written_at(realtime: u64, now: Moment) -> Moment {
-    let age = micros(clock::since_epoch()).saturating_sub(realtime);
+    let age = clock::micros(clock::since_epoch()).saturating_sub(realtime);
     now.minus(Duration::from_micros(age))
-}
-
-/// A time of day as the journal tells it.
-fn micros(since_epoch: Duration) -> u64 {
-    u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The end of what a child wrote to its standard error.

@@ -393,7 +393,7 @@ impl World {
                 Ok(Step::Again) => {}
                 Ok(Step::Idle) => {
                     let since = self.clock.duration_since(SystemTime::UNIX_EPOCH).unwrap();
-                    self.idle_at = u64::try_from(since.as_micros()).ok();
+                    self.idle_at = Some(crate::clock::micros(since));
                     break;
                 }
                 Err(_) => break,

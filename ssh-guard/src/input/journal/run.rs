@@ -1,7 +1,7 @@
 //! How far the journal was read, and where the next child is to begin.
 
+use super::Journal;
 use super::entry::Entry;
-use super::{Journal, micros};
 use crate::clock;
 use crate::input::{JournalPlace, Place, Resume};
 
@@ -42,7 +42,7 @@ impl Run {
             directory: journal.directory.clone(),
             cursor: None,
             boot: None,
-            realtime: micros(now),
+            realtime: clock::micros(now),
         };
         let anew = Self { place, stage: Stage::Live, met: Met::Nothing };
         let Some(Resume { place: stored, reach }) = resume else { return anew };
@@ -56,7 +56,7 @@ impl Run {
                 return anew;
             }
         };
-        let worth = micros(now.saturating_sub(reach));
+        let worth = clock::micros(now.saturating_sub(reach));
         let place = if stored.realtime < worth {
             tracing::info!(
                 input = name,

@@ -153,7 +153,7 @@ fn what_is_too_long_or_no_entry_is_counted_and_the_rest_goes_on() {
 /// Goes on where an earlier daemon has stopped, in a journal whose `journalctl` is `script`; gives the texts of the first
 /// `count` lines.
 fn resumed(directory: &Path, script: &str, age: Duration, count: usize) -> Vec<String> {
-    let stopped = micros(clock::since_epoch().saturating_sub(age));
+    let stopped = clock::micros(clock::since_epoch().saturating_sub(age));
     let place = Place::Journal(crate::input::JournalPlace {
         directory: None,
         cursor: Some("c1".into()),
