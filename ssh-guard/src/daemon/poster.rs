@@ -89,19 +89,16 @@ impl Poster {
             if let Some(session) = session {
                 sessions.complete(&mut event, session);
             }
-            let at = at.map_or(Some(read_at), |at| moment(at, today, read_at))?;
-            Some(Heard { event, read_at, at })
+            Heard { event, read_at, at: at.map_or(read_at, |at| moment(at, today, read_at)) }
         };
-        events.into_iter().filter_map(understand).collect()
+        events.into_iter().map(understand).collect()
     }
 }
 
-/// The moment of a time of day, at the latest now; none if it lies before the machine started, as then no window reaches
-/// back to it that is told by this clock.
-fn moment(at: Timestamp, today: Duration, now: Moment) -> Option<Moment> {
+/// The moment of a time of day, at the latest now.
+fn moment(at: Timestamp, today: Duration, now: Moment) -> Moment {
     let at = Duration::try_from(at.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default();
-    let age = today.saturating_sub(at);
-    (age <= now.since_start()).then(|| now.minus(age))
+    now.minus(today.saturating_sub(at))
 }
 
 /// What the sessions have said of themselves that applications name.
@@ -233,11 +230,21 @@ mod tests {
         let now = Moment::from_start(Duration::from_secs(1000));
         let today = Duration::from_secs(1_700_000_000);
         let at = |seconds: i64| moment(Timestamp::from_second(seconds).unwrap(), today, now);
-        assert_eq!(at(1_700_000_000), Some(now));
-        assert_eq!(at(1_700_000_060), Some(now));
-        assert_eq!(at(1_699_999_400), Some(Moment::from_start(Duration::from_secs(400))));
-        assert_eq!(at(1_699_999_000), Some(Moment::from_start(Duration::ZERO)));
-        assert_eq!(at(1_699_998_999), None, "before the machine started");
-        assert_eq!(at(-5), None);
+        let ago = |seconds| now.minus(Duration::from_secs(seconds));
+        assert_eq!(at(1_700_000_000), now);
+        assert_eq!(at(1_700_000_060), now);
+        assert_eq!(at(1_699_999_400), ago(600));
+        assert_eq!(at(1_699_998_800), ago(1200), "before the machine started");
+        assert_eq!(at(-5), ago(1_700_000_000), "before times of day began");
+    }
+
+    #[tokio::test]
+    async fn what_happened_before_the_machine_started_is_heard_as_well() {
+        let (poster, mut heard, _) = poster(4);
+        let taken = poster
+            .take(batch(&[r#"{"source":"203.0.113.7","event":"failure","at":"1990-11-23T03:12:01Z"}"#]));
+        assert_eq!(taken.await.unwrap().taken, 1);
+        let heard = heard.recv().await.unwrap().heard;
+        assert!(heard[0].at < Moment::from_start(Duration::ZERO));
     }
 }
