@@ -2,8 +2,9 @@
 //!
 //! sshd serves each session in a process of its own, whose number stands in each of its lines: the process with
 //! privileges also writes what its unprivileged child has to say (monitor.c, `monitor_read_log`), `sshd-session` that
-//! of `sshd-auth`. Dropbear has a process for each session as well. So a line that names no address, no port or no account takes them from what the same session said
-//! before, and all of them carry the same [`Process`], by which attempts are counted once.
+//! of `sshd-auth`. Dropbear has a process for each session as well. So a line that names no address, no port or no
+//! account takes them from what the same session said before, and all of them carry the same [`Process`], by which
+//! attempts are counted once.
 //!
 //! A client must not bring a line to bear on somebody else:
 //! - only what was read from a fixed place of a message is remembered;
