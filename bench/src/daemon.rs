@@ -36,9 +36,8 @@ impl<'bed> Reader<'bed> {
             log.display()
         ));
         let daemon = Daemon::start_at(site, &bed.receiver, &[]);
-        let pins = Pins::find(daemon.pin_path()).map_err(|fault| anyhow::anyhow!("{}", fault.told()))?;
-        let blocks = Earlier::find(&pins).map_err(|fault| anyhow::anyhow!("{}", fault.told()))?;
-        let blocks = blocks.context("the daemon has pinned no map")?;
+        let pins = Pins::find(daemon.pin_path())?;
+        let blocks = Earlier::find(&pins)?.context("the daemon has pinned no map")?;
         Ok(Self { daemon, blocks, log })
     }
 
@@ -56,7 +55,7 @@ impl<'bed> Reader<'bed> {
         let begun = clock::now();
         let mut missing: HashSet<Source> = sources.iter().copied().map(Source::from).collect();
         loop {
-            for (source, _) in self.blocks.blocks().map_err(|fault| anyhow::anyhow!("{}", fault.told()))? {
+            for (source, _) in self.blocks.blocks()? {
                 missing.remove(&source);
             }
             if missing.is_empty() {

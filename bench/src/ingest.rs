@@ -4,8 +4,9 @@ pub mod log;
 mod readers;
 
 use std::fs;
+use std::io::Write as _;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -61,12 +62,9 @@ struct Rates {
 fn guard(path: &Path, shape: Shape, rates: &mut Rates) -> Result<()> {
     let bed = Bed::new(0)?;
     let reader = cpu::on(cpu::RECEIVER, || Reader::start(&bed, BANS))?;
-    let ready = reader.path("ready.log");
-    fs::copy(path, &ready).context("there is no room for a second log")?;
-    append_last(&ready, LAST)?;
+    let ready = copy(path, LAST, &reader)?;
     let (cpu, begun) = (reader.cpu_time()?, clock::now());
-    fs::rename(&ready, &reader.log).context("the log cannot be renamed")?;
-    reader.wait_for_blocks(&[LAST], Duration::from_millis(1))?;
+    read(&ready, LAST, &reader)?;
     let (taken, cpu) = (begun.elapsed(), reader.cpu_time()?.saturating_sub(cpu));
     let lines = u64::from(shape.lines + FAILURES);
     ensure!(reader.lines()? == lines, "{} of {lines} lines were read", reader.lines()?);
@@ -77,20 +75,25 @@ fn guard(path: &Path, shape: Shape, rates: &mut Rates) -> Result<()> {
 
     let memory = reader.own_memory()?;
     for last in [2, 3] {
-        let more = reader.path("more.log");
-        fs::copy(path, &more).context("there is no room for a second log")?;
         let last = Ipv4Addr::new(198, 18, 0, last);
-        append_last(&more, last)?;
-        fs::rename(&more, &reader.log).context("the log cannot be renamed")?;
-        reader.wait_for_blocks(&[last], Duration::from_millis(1))?;
+        read(&copy(path, last, &reader)?, last, &reader)?;
     }
     rates.memory.push(memory);
     rates.growth.push(reader.own_memory()? - memory);
     Ok(())
 }
 
-fn append_last(path: &Path, source: Ipv4Addr) -> Result<()> {
-    use std::io::Write as _;
-    let mut file = fs::OpenOptions::new().append(true).open(path).context("the log cannot be opened")?;
-    file.write_all(log::failures(source, FAILURES).as_bytes()).context("the log cannot be written")
+/// Copies the log to where the daemon's lies, and has a source fail at the end of it.
+fn copy(path: &Path, last: Ipv4Addr, reader: &Reader<'_>) -> Result<PathBuf> {
+    let copy = reader.path("ready.log");
+    fs::copy(path, &copy).context("there is no room for a second log")?;
+    let mut file = fs::OpenOptions::new().append(true).open(&copy).context("the log cannot be opened")?;
+    file.write_all(log::failures(last, FAILURES).as_bytes()).context("the log cannot be written")?;
+    Ok(copy)
+}
+
+/// Has the daemon read a copy of the log to its end.
+fn read(copy: &Path, last: Ipv4Addr, reader: &Reader<'_>) -> Result<()> {
+    fs::rename(copy, &reader.log).context("the log cannot be renamed")?;
+    reader.wait_for_blocks(&[last], Duration::from_millis(1))
 }
