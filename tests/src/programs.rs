@@ -1,7 +1,7 @@
 //! The programs in the kernel, run on single frames without a network.
 
 use aya::TestRunOptions;
-use aya::programs::{Program, SchedClassifier, TestRun as _, TestRunResult, Xdp};
+use aya::programs::{Program, TestRun as _, TestRunResult};
 use ssh_guard::kernel::{Capacities, Loaded, Networks, Programs as Load, load};
 use ssh_guard::network::Network;
 use ssh_guard_common::names;
@@ -10,7 +10,7 @@ use ssh_guard_common::source::{Source, SourceMask};
 use ssh_guard_common::time::{NEVER, Ticks};
 use ssh_guard_common::verdict::Verdict;
 
-/// All programs and maps of their own, attached to nothing.
+/// The programs and maps of their own, attached to nothing.
 pub struct Programs {
     /// What the daemon holds as well.
     pub loaded: Loaded,
@@ -83,27 +83,38 @@ impl Programs {
         let mut programs =
             Self::load(&Load { ports, mask, dry_run, new_sessions_per_minute, capacities: CAPACITIES });
         programs.loaded.settings.renew(NEVER).expect("the lease is renewed");
+        // A budget that is used up fills again while another program is verified.
+        for name in [names::PROGRAM, names::PROGRAM_TC, names::PROGRAM_WITNESS] {
+            programs.make_ready(name);
+        }
         programs
     }
 
     fn load(programs: &Load) -> Self {
-        let mut loaded = load(programs).expect("programs load");
-        if loaded.program_name() != names::PROGRAM {
-            let plain: &mut Xdp =
-                program(&mut loaded, names::PROGRAM).try_into().expect("it is an XDP program");
-            plain.load().expect("the program for one buffer loads as well");
+        Self { loaded: load(programs).expect("programs load") }
+    }
+
+    /// Puts a program into the kernel, unless it is there: one that no frame is run on need not be, and the verifier takes
+    /// seconds for each in an imitated machine.
+    ///
+    /// # Panics
+    /// When the kernel refuses it.
+    pub fn make_ready(&mut self, name: &'static str) {
+        let program = program(&mut self.loaded, name);
+        if program.fd().is_ok() {
+            return;
         }
-        for name in [names::PROGRAM_TC, names::PROGRAM_WITNESS] {
-            let tc: &mut SchedClassifier =
-                program(&mut loaded, name).try_into().expect("it is a program for traffic control");
-            // The verifier may have said hundreds of thousands of lines, of which the last ones matter.
-            tc.load().unwrap_or_else(|why| {
-                let said = why.to_string();
-                let end: Vec<&str> = said.lines().rev().take(10).collect();
-                panic!("{name}: {}", end.into_iter().rev().collect::<Vec<_>>().join("\n"))
-            });
-        }
-        Self { loaded }
+        let loaded = match program {
+            Program::Xdp(xdp) => xdp.load(),
+            Program::SchedClassifier(tc) => tc.load(),
+            other => panic!("'{name}' is {:?}", other.prog_type()),
+        };
+        // The verifier may have said hundreds of thousands of lines, of which the last ones matter.
+        loaded.unwrap_or_else(|why| {
+            let said = why.to_string();
+            let end: Vec<&str> = said.lines().rev().take(10).collect();
+            panic!("{name}: {}", end.into_iter().rev().collect::<Vec<_>>().join("\n"))
+        });
     }
 
     /// Blocks a source without an end.
@@ -185,6 +196,7 @@ impl Programs {
     }
 
     fn test_run(&mut self, name: &'static str, frame: &[u8], repeat: u32) -> u32 {
+        self.make_ready(name);
         let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
         let result: Result<TestRunResult, _> = match program(&mut self.loaded, name) {
             Program::Xdp(xdp) => xdp.test_run(options),

@@ -15,8 +15,11 @@ fn the_verifier_is_done_with_each_program_long_before_it_gives_up() {
     needs!(Need::Root, Need::Bpf);
     // As many ports as there can be: what the verifier knows of each must not multiply the ways.
     let ports: Vec<u16> = (1..).take(MAX_PORTS).collect();
-    let programs = Programs::with(&ports, SourceMask::new(32, 64), false);
+    let mut programs = Programs::with(&ports, SourceMask::new(32, 64), false);
     for name in [names::PROGRAM, names::PROGRAM_FRAGS, names::PROGRAM_TC, names::PROGRAM_WITNESS] {
+        if name != names::PROGRAM_FRAGS {
+            programs.make_ready(name);
+        }
         let info = match programs.loaded.ebpf.program(name).expect("the object has the program") {
             Program::Xdp(xdp) => xdp.info(),
             Program::SchedClassifier(tc) => tc.info(),
