@@ -176,26 +176,40 @@ fn a_block_ends_by_itself() {
 #[test]
 fn a_block_holds_for_as_much_of_an_address_as_makes_a_source() {
     needs!(Need::Root, Need::Bpf);
-    // Prefixes, the blocked address, one of the same source, one of the next.
+    // Prefixes, and the blocked address, one of the same source, one of the next.
     let rows = [
-        ((32, 64), "2001:db8:7::", "2001:db8:7:0:ffff:ffff:ffff:ffff", "2001:db8:7:1::"),
-        ((32, 56), "2001:db8:7::", "2001:db8:7:ff::1", "2001:db8:7:100::"),
-        ((32, 48), "2001:db8:7::", "2001:db8:7:ffff::1", "2001:db8:8::"),
-        ((32, 128), "2001:db8:7::7", "2001:db8:7::7", "2001:db8:7::8"),
-        ((32, 64), BAD_V4, BAD_V4, GOOD_V4),
-        ((24, 64), "203.0.113.0", "203.0.113.255", "203.0.114.0"),
-        // 6to4, Teredo, NAT64.
-        ((32, 32), "2002:cb00:7107::", "2002:cb00:7107:ffff::1", "2002:cb00:7108::"),
-        ((32, 64), "2002:cb00:7107::", "2002:cb00:7107::ffff", "2002:cb00:7107:1::"),
-        ((32, 64), "2001:0:4136::fdd2", "2001:0:4136::fdd2", "2001:0:4136::fdd3"),
-        ((32, 64), BAD_V4, "64:ff9b::203.0.113.7", "64:ff9b::203.0.113.8"),
-        ((24, 64), "203.0.113.0", "64:ff9b::203.0.113.9", "64:ff9b:1::203.0.113.9"),
+        (
+            (32, 64),
+            &[
+                ("2001:db8:7::", "2001:db8:7:0:ffff:ffff:ffff:ffff", "2001:db8:7:1::"),
+                (BAD_V4, BAD_V4, GOOD_V4),
+                // 6to4, Teredo, NAT64.
+                ("2002:cb00:7107::", "2002:cb00:7107::ffff", "2002:cb00:7107:1::"),
+                ("2001:0:4136::fdd2", "2001:0:4136::fdd2", "2001:0:4136::fdd3"),
+                (BAD_V4, "64:ff9b::203.0.113.7", "64:ff9b::203.0.113.8"),
+            ][..],
+        ),
+        (
+            (24, 56),
+            &[
+                ("2001:db8:7::", "2001:db8:7:ff::1", "2001:db8:7:100::"),
+                ("203.0.113.0", "203.0.113.255", "203.0.114.0"),
+                ("203.0.113.0", "64:ff9b::203.0.113.9", "64:ff9b:1::203.0.113.9"),
+            ],
+        ),
+        ((32, 48), &[("2001:db8:7::", "2001:db8:7:ffff::1", "2001:db8:8::")]),
+        ((32, 128), &[("2001:db8:7::7", "2001:db8:7::7", "2001:db8:7::8")]),
+        ((32, 32), &[("2002:cb00:7107::", "2002:cb00:7107:ffff::1", "2002:cb00:7108::")]),
     ];
-    for ((v4, v6), blocked, same, other) in rows {
+    for ((v4, v6), rows) in rows {
         let mut programs = Programs::with(&[22], SourceMask::new(v4, v6), false);
-        programs.block(blocked);
-        check(&mut programs, &format!("{same} of {blocked}"), &syn(same), DROPPED);
-        check(&mut programs, &format!("{other} beside {blocked}"), &syn(other), PASSED);
+        for (blocked, same, other) in rows {
+            check(&mut programs, &format!("{same} of {blocked}, not blocked yet"), &syn(same), PASSED);
+            programs.block(blocked);
+            check(&mut programs, &format!("{same} of {blocked}"), &syn(same), DROPPED);
+            check(&mut programs, &format!("{other} beside {blocked}"), &syn(other), PASSED);
+            programs.loaded.blocklist.unblock(source_of(blocked)).unwrap();
+        }
     }
 }
 
@@ -304,8 +318,8 @@ fn each_hit_of_a_block_is_counted_and_in_a_flood_about_each() {
 #[test]
 fn a_block_ends_by_itself_in_a_flood_too_as_soon_as_the_daemon_vouches_for_it_no_more() {
     needs!(Need::Root, Need::Bpf);
+    let mut programs = Programs::new();
     for bad in [BAD_V4, "2001:db8:7::"] {
-        let mut programs = Programs::new();
         let now = programs.loaded.clock.ticks_of(ssh_guard::clock::now());
         programs.block_until(bad, now + 2, false);
         programs.loaded.settings.renew(now + 3).unwrap();
