@@ -1,6 +1,9 @@
 //! Frames put on a lab's wire as they are.
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
@@ -57,6 +60,15 @@ impl Tap {
     }
 }
 
+/// Says that something is over, when it is dropped.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 struct Server;
 
 impl Ports for Server {
@@ -106,6 +118,30 @@ impl Wire {
             sent => Some(sent.expect("the interface takes the frame")),
         });
         assert_eq!(sent, Some(frame.len()));
+    }
+
+    /// Sends frames in turn, again and again, while something is done; tells how many that were. An imitated machine has one
+    /// processor: three quarters of the time are left to the others.
+    #[expect(clippy::disallowed_methods, reason = "how long it took needs a clock")]
+    pub fn send_during(&self, frames: &[Vec<u8>], something: impl FnOnce()) -> usize {
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let sender = scope.spawn(|| {
+                let mut sent = 0;
+                while !done.load(Relaxed) {
+                    let begun = Instant::now();
+                    frames.iter().for_each(|frame| self.send(frame));
+                    sent += frames.len();
+                    thread::sleep(begun.elapsed() * 3);
+                }
+                sent
+            });
+            // Told also by a panic, which would wait for the sender without an end.
+            let over = Over(&done);
+            something();
+            drop(over);
+            sender.join().expect("the interface takes the frames")
+        })
     }
 
     /// Waits for the server's answer to what came from `port`; nothing if there is none before an answer to

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "what helps a test panics where the test has failed")]
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -59,24 +58,13 @@ fn no_packet_of_the_banned_passes_while_a_daemon_is_killed_and_another_of_other_
     assert_eq!(daemon.cli(&["ban", "203.0.113.7", "198.51.100.0/24", "2001:db8:7::1"]).code, 0);
     let sources = ["203.0.113.7", "198.51.100.9"];
     let frames = sources.map(|source| packet::v4(source).tcp(22).syn().to_bytes());
-    let (wire, tap, done) = (Wire::new(&lab), Tap::new(&lab), AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        let sender = scope.spawn(|| {
-            let mut sent = 0_u32;
-            while !done.load(Ordering::Relaxed) {
-                for frame in &frames {
-                    wire.send(frame);
-                }
-                sent += 2;
-            }
-            sent
-        });
+    let (wire, tap) = (Wire::new(&lab), Tap::new(&lab));
+    let sent = wire.send_during(&frames, || {
         for blocklist in [4096, 1_000_000] {
             kill_and_start(&mut daemon, &format!("limits = {{ blocklist = {blocklist}, networks = 1024 }}"));
         }
-        done.store(true, Ordering::Relaxed);
-        assert!(sender.join().unwrap() > 1000);
     });
+    assert!(sent > 1000, "{sent} frames were sent");
     let all = sources.map(source_of);
     assert_eq!(tap.count(&all), 0, "packets of the banned came in");
     wire.send(&packet::v4("203.0.113.8").tcp(22).syn().to_bytes());

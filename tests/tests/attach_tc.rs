@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "what helps a test panics where the test has failed")]
 
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -95,18 +94,10 @@ fn a_restart_changes_between_native_and_tc_and_no_packet_of_the_banned_passes() 
     assert_eq!(eth0(&daemon)["mode"], "native");
     assert_eq!(daemon.cli(&["ban", BANNED]).code, 0);
     let log = daemon.site().folder().join("auth.log");
-    let (wire, done) = (Wire::new(&lab), AtomicBool::new(false));
+    let wire = Wire::new(&lab);
     let frame = packet::v4(BANNED).tcp(22).syn().to_bytes();
     let before = segments(lab.server());
-    std::thread::scope(|scope| {
-        let sender = scope.spawn(|| {
-            let mut sent = 0_u32;
-            while !done.load(Ordering::Relaxed) {
-                wire.send(&frame);
-                sent += 1;
-            }
-            sent
-        });
+    let sent = wire.send_during(&[frame], || {
         for mode in ["tc", "native", "tc", "auto"] {
             daemon.kill9();
             let input =
@@ -120,9 +111,8 @@ fn a_restart_changes_between_native_and_tc_and_no_packet_of_the_banned_passes() 
             );
             assert_eq!(xdp_on(lab.server()), obtained == "native", "{mode}: one place alone is used");
         }
-        done.store(true, Ordering::Relaxed);
-        assert!(sender.join().unwrap() > 1000);
     });
+    assert!(sent > 1000, "{sent} frames were sent");
     assert_eq!(segments(lab.server()), before, "segments of the banned came as far as TCP");
     assert_eq!(lab.client("203.0.113.8").connect(22, PATIENCE), Connect::Open);
     assert!(segments(lab.server()) > before, "those of others do");
