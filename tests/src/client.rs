@@ -209,7 +209,7 @@ fn with_key(key: &Path) -> Command {
 }
 
 const OPTIONS: [&str; 7] = [
-    "ConnectTimeout=3",
+    "ConnectTimeout=10",
     "GlobalKnownHostsFile=/dev/null",
     "IdentityAgent=none",
     "LogLevel=ERROR",

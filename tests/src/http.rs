@@ -4,9 +4,9 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
 
 use crate::netns::Namespace;
+use crate::wait::PATIENCE;
 
 /// What a server answered.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,12 +22,12 @@ pub struct Response {
 /// Asks a server inside a namespace for `path`.
 ///
 /// # Errors
-/// When it does not answer within five seconds a read, or not with HTTP.
+/// When it does not answer in time, or not with HTTP.
 pub fn get(namespace: &Namespace, server: SocketAddr, path: &str) -> io::Result<Response> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
     let answer = namespace.within(|| {
-        let mut stream = TcpStream::connect_timeout(&server, TIMEOUT)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
+        let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
@@ -39,10 +39,10 @@ pub fn get(namespace: &Namespace, server: SocketAddr, path: &str) -> io::Result<
 /// Posts a body to a server at a Unix socket.
 ///
 /// # Errors
-/// When it does not answer within five seconds a read, or not with HTTP.
+/// When it does not answer in time, or not with HTTP.
 pub fn post(socket: &Path, path: &str, content_type: &str, body: &str) -> io::Result<Response> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let length = body.len();
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Type: {content_type}\r\n\
@@ -55,8 +55,6 @@ pub fn post(socket: &Path, path: &str, content_type: &str, body: &str) -> io::Re
     stream.read_to_string(&mut answer).or_else(|error| if answer.is_empty() { Err(error) } else { Ok(0) })?;
     parse(&answer).ok_or_else(|| sent.err().unwrap_or(io::ErrorKind::InvalidData.into()))
 }
-
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 fn parse(answer: &str) -> Option<Response> {
     let (head, body) = answer.split_once("\r\n\r\n")?;

@@ -90,7 +90,7 @@ fn a_ban_that_was_taken_over_ends_when_it_was_to_end() {
     let lab = Lab::new();
     let listener = lab.listen();
     let mut daemon = Daemon::start_at(Site::with_log(""), lab.server(), &[]);
-    assert_eq!(daemon.cli(&["ban", "--for", "8s", "203.0.113.7", "198.51.100.0/24"]).code, 0);
+    assert_eq!(daemon.cli(&["ban", "--for", "15s", "203.0.113.7", "198.51.100.0/24"]).code, 0);
     daemon.kill9();
     daemon.start_again();
     assert_eq!(banned(&daemon).len(), 2);

@@ -252,7 +252,7 @@ fn an_interface_that_is_gone_is_told_while_the_others_stay_guarded() {
     let lab = Lab::with_clients(2);
     let daemon = Daemon::start_at(Site::with_log("guard.interfaces = ['eth0', 'eth1']"), lab.server(), &[]);
     lab.server().ip("link del eth1");
-    eventually(Duration::from_secs(4), "it is noticed", || interfaces(&daemon)[1]["attached"] == false);
+    eventually(PATIENCE, "it is noticed", || interfaces(&daemon)[1]["attached"] == false);
     let both = interfaces(&daemon);
     assert_eq!((&both[1]["name"], &both[1]["degraded"]), (&"eth1".into(), &"the interface is gone".into()));
     assert_eq!((&both[0]["attached"], &both[1]["witness"]), (&true.into(), &false.into()));

@@ -51,7 +51,7 @@ fn the_sixth_failure_at_dropbear_bans_its_source_and_nobody_else() {
         assert_eq!(client.connect(22, SHORT), Connect::TimedOut);
     }
     assert_eq!(banned(&daemon), ["2001:db8:7::/64", "203.0.113.7"]);
-    assert_eq!(lab.client("203.0.113.8").connect(22, SHORT), Connect::Open);
+    assert_eq!(lab.client("203.0.113.8").connect(22, PATIENCE), Connect::Open);
 }
 
 /// Three inputs of one daemon: vsftpd's own log, `SFTPGo`'s, and that of a server that a pattern describes.

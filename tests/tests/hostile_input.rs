@@ -200,7 +200,9 @@ fn six_failures_around_a_rotation_are_six_and_a_log_may_come_late() {
     });
     log.append(failures("203.0.113.1", 0..6));
     eventually(PATIENCE, "a log that appears is read", || banned(&daemon) == ["203.0.113.1"]);
-    assert_eq!(daemon.json(&["status"])["inputs"][0]["error"], Value::Null);
+    eventually(PATIENCE, "it is missing no more", || {
+        daemon.json(&["status"])["inputs"][0]["error"] == Value::Null
+    });
 
     log.append(failures("203.0.113.2", 0..3));
     let open = OpenOptions::new().append(true).open(&log.0).unwrap();

@@ -17,6 +17,7 @@ use std::time::Duration;
 use ssh_guard::input::{
     Candidates, Journal, Line, Origin, Place, Resume, Sink, Spec, Stats, Writer, Written, auto, follow,
 };
+use ssh_guard_tests::wait::PATIENCE;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -139,14 +140,8 @@ impl Drop for Journald {
     }
 }
 
-fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..2000 {
-        if condition() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    panic!("never: {what}");
+fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    ssh_guard_tests::wait::eventually(PATIENCE, what, condition);
 }
 
 #[derive(PartialEq, Eq, Debug)]
@@ -156,6 +151,8 @@ struct Seen {
 }
 
 struct Channel {
+    /// Lines of the block that is being read: by the time they are handed on, they have been counted.
+    read: Vec<Seen>,
     sender: mpsc::UnboundedSender<Seen>,
     place: Arc<Mutex<Option<Place>>>,
     /// Lines that lay in the journal while nobody read.
@@ -168,14 +165,18 @@ impl Sink for Channel {
         let process = String::from_utf8_lossy(line.process.unwrap()).into_owned();
         let text = String::from_utf8_lossy(line.text).into_owned();
         self.late.fetch_add(usize::from(line.written != Written::Now), Ordering::Relaxed);
-        self.sender.send(Seen { process, text }).unwrap();
+        self.read.push(Seen { process, text });
     }
 
     fn reached(&mut self, place: Place) {
         *self.place.lock().unwrap() = Some(place);
     }
 
-    async fn flush(&mut self) {}
+    async fn flush(&mut self) {
+        for line in self.read.drain(..) {
+            self.sender.send(line).unwrap();
+        }
+    }
 }
 
 struct Followed {
@@ -204,13 +205,14 @@ impl Followed {
         let spec =
             Spec { name: "journal".into(), origin: Origin::Journal(journal), line_bytes: 8192, resume };
         let (place, late) = (Arc::default(), Arc::default());
-        let channel = Channel { sender, place: Arc::clone(&place), late: Arc::clone(&late) };
+        let channel =
+            Channel { read: Vec::new(), sender, place: Arc::clone(&place), late: Arc::clone(&late) };
         let task = runtime.spawn(follow(spec, channel, stats.clone(), stop.clone()));
         Self { runtime, lines, stats, stop, task, place, late }
     }
 
     fn next(&mut self) -> Seen {
-        let next = async { tokio::time::timeout(Duration::from_secs(20), self.lines.recv()).await };
+        let next = async { tokio::time::timeout(PATIENCE, self.lines.recv()).await };
         self.runtime.block_on(next).expect("a line").unwrap()
     }
 

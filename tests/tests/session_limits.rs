@@ -55,8 +55,8 @@ fn who_holds_as_many_sessions_as_allowed_gets_another_one_when_one_has_ended() {
         guarded.agrees_with_ss(address, source);
 
         drop(held.pop());
-        // A SYN is sent again after one second and after three.
-        assert_eq!(client.connect(22, Duration::from_millis(3500)), Connect::Open);
+        // A SYN is sent again after one second, after three, and after seven.
+        assert_eq!(client.connect(22, PATIENCE), Connect::Open);
         drop((held, operator));
         guarded.wait_for(source, "sessions_open", 0);
     }

@@ -144,6 +144,6 @@ fn what_logger_sends_is_read_in_every_form_that_it_sends_in() {
     eventually(PATIENCE, "all is understood", || {
         daemon.input("udp")["understood"] == 4 && daemon.input("tcp")["understood"] == 8
     });
-    assert_eq!(daemon.banned(), ["203.0.113.7"]);
+    eventually(PATIENCE, "the source is banned", || daemon.banned() == ["203.0.113.7"]);
     assert_eq!((&daemon.input("udp")["lost"], &daemon.input("tcp")["lost"]), (&0.into(), &0.into()));
 }
