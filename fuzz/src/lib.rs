@@ -18,6 +18,7 @@ pub mod texts;
 #[doc(hidden)]
 #[path = "../../ssh-guard/src"]
 pub mod guard {
+    pub mod allowlist;
     pub mod ban;
     pub mod config;
     pub mod event;

@@ -164,7 +164,13 @@ impl Ledger {
         {
             bans.extend(self.remove(banned));
         }
-        Expired { bans, next: self.first_end().map(|(until, _)| until) }
+        Expired { bans, next: self.next_end() }
+    }
+
+    /// When the next ban ends.
+    #[must_use]
+    pub fn next_end(&self) -> Option<Moment> {
+        self.first_end().map(|(until, _)| until)
     }
 
     /// The ban of exactly this source or network; it may be over and not expired yet.

@@ -6,9 +6,9 @@
 //! input → parse → event → policy → ledger → kernel
 //! ```
 //!
-//! `parse`, `event`, `policy`, `session`, `ledger`, `lists`, `ban`, `network` and `allowlist` are pure: no clock, no input, no output. Beside
-//! that line stand `config`, `control` and `serve` (the control socket), `observe` (metrics), `replay` (old logs), `daemon` (what
-//! ties all together) and `cli`.
+//! `parse`, `event`, `policy`, `session`, `ledger`, `rehearsal`, `lists`, `ban`, `network` and `allowlist` are pure: no clock,
+//! no input, no output. Beside that line stand `config`, `control` and `serve` (the control socket), `observe` (metrics),
+//! `replay` (old logs), `daemon` (what ties all together) and `cli`.
 
 pub mod allowlist;
 pub mod ban;
@@ -32,6 +32,7 @@ pub mod observe;
 pub mod parse;
 pub mod policy;
 pub mod recent;
+pub mod rehearsal;
 pub mod replay;
 pub mod serve;
 pub mod session;

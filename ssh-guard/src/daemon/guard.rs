@@ -43,6 +43,7 @@ use crate::moment::Moment;
 use crate::network::Network;
 use crate::observe::{Gauges, Heartbeat, MapOperation, Metrics, Unbanned};
 use crate::policy::bannable::Protected;
+pub(super) use crate::policy::bannable::is_exempt;
 use crate::policy::{Policy, Standing};
 pub(super) use banning::{check_reason, plain};
 pub(super) use enact::Enactor;
@@ -408,12 +409,6 @@ impl Guard {
         self.metrics.set(Gauges { ipv4, ipv6, networks, sources_tracked: self.policy.sources_tracked() });
         self.bans.send_replace(BanCounts { ipv4: ipv4 as u64, ipv6: ipv6 as u64, networks: networks as u64 });
     }
-}
-
-/// Whether no ban may stand for a whole network.
-pub(super) fn is_exempt(network: Network, protected: &Protected, allowlist: &Allowlist) -> bool {
-    protected.why_not(&network).is_some()
-        || allowlist.covers(network.first(), network.prefix()) == Covered::Whole
 }
 
 /// How often the guard renews the lease of the maps, and for how long.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
 
+use crate::allowlist::{Allowlist, Covered};
 use crate::network::Network;
 
 /// The addresses that this host cannot do without.
@@ -65,6 +66,21 @@ impl Protected {
     pub fn addresses(&self) -> impl Iterator<Item = Network> {
         self.own.iter().chain(&self.gateways).map(|address| Network::from(*address))
     }
+}
+
+/// Whether no ban may stand for a whole network.
+#[must_use]
+pub fn is_exempt(network: Network, protected: &Protected, allowlist: &Allowlist) -> bool {
+    protected.why_not(&network).is_some()
+        || allowlist.covers(network.first(), network.prefix()) == Covered::Whole
+}
+
+/// Whether somebody in a network is never banned, or allowed: then no rule bans it whole.
+#[must_use]
+pub fn holds_exempt(network: Network, protected: &Protected, allowlist: &Allowlist) -> bool {
+    protected.why_not(&network).is_some()
+        || protected.is_partly_in(&network)
+        || allowlist.covers(network.first(), network.prefix()) != Covered::No
 }
 
 /// Whether a network holds so much of the internet that nobody bans it in passing: it is wider than a /8, or a /16 of

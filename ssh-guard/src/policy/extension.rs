@@ -1,4 +1,7 @@
-//! The one extension: a ban whose source still knocks when it is about to end lasts as long again.
+//! When a ban ends otherwise than it was to: later, once, if its source still knocks; earlier, if it is of a network that
+//! nothing comes from any more.
+
+use std::time::Duration;
 
 use crate::ban::{Ban, By};
 use crate::moment::Moment;
@@ -11,4 +14,10 @@ pub fn extended(ban: &Ban, last_hit: Option<Moment>) -> Option<Moment> {
     let last_quarter = ban.until.minus(length / 4);
     let knocks = last_hit.is_some_and(|hit| hit >= last_quarter);
     (ban.by == By::Automatic && ban.rung.is_some() && !ban.extended && knocks).then(|| ban.until.plus(length))
+}
+
+/// When the ban of a network ends early if nothing of it is dropped any more for `quiet`; `last_hit` as for [`extended`].
+#[must_use]
+pub fn falls_quiet(ban: &Ban, last_hit: Option<Moment>, quiet: Duration) -> Moment {
+    last_hit.map_or(ban.since, |hit| hit.max(ban.since)).plus(quiet)
 }

@@ -142,7 +142,7 @@ impl Failing {
 
 /// The networks that may be banned around a source, the narrowest first: an IPv4 /24; an IPv6 /56 and /48, which is what
 /// one site gets (RFC 6177).
-fn around(network: Network) -> impl Iterator<Item = Network> {
+pub fn around(network: Network) -> impl Iterator<Item = Network> {
     let prefixes: &[u8] = if network.is_v4() { &[24] } else { &[56, 48] };
     prefixes
         .iter()
