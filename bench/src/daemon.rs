@@ -99,12 +99,20 @@ impl<'bed> Reader<'bed> {
     /// # Errors
     /// If it has ended.
     pub fn own_memory(&self) -> Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.daemon.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-        let kib: f64 =
-            line.and_then(|line| line.split_whitespace().next()?.parse().ok()).context("no RssAnon")?;
-        Ok(kib / 1024.0)
+        memory_of(self.daemon.pid())
     }
+}
+
+/// The memory that is a process's own, in MiB.
+///
+/// # Errors
+/// If there is no such process.
+pub fn memory_of(pid: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib: f64 =
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).context("no RssAnon")?;
+    Ok(kib / 1024.0)
 }
 
 /// The daemon that was built for use, beside this program.

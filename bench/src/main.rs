@@ -1,9 +1,9 @@
 //! Measures what the guard's programs cost, beside an empty program and other packet filters, in one run.
 //!
-//! Eight benchmarks, each in a file of its name: [`program`] (nanoseconds a packet, by test runs), [`drops`] and
+//! Nine benchmarks, each in a file of its name: [`program`] (nanoseconds a packet, by test runs), [`drops`] and
 //! [`flood`] (packets through a veth pair, by packet filter), [`goodput`] (how long those wait meanwhile who are let in),
-//! [`loading`] (bans into the kernel), [`restart`] (a daemon that was killed), [`ingest`] (lines of a log, beside other
-//! readers) and [`reaction`] (from a line to its block).
+//! [`loading`] (bans into the kernel), [`restart`] (a daemon that was killed), [`judging`] (auth events through the policy),
+//! [`ingest`] (lines of a log, beside other readers) and [`reaction`] (from a line to its block).
 
 mod bed;
 mod clock;
@@ -16,6 +16,7 @@ mod generator;
 mod goodput;
 mod guard;
 mod ingest;
+mod judging;
 mod loading;
 mod machine;
 mod peers;
@@ -78,6 +79,8 @@ enum Benchmark {
     Loading,
     /// A daemon that is killed and takes over its bans, under a flood of banned packets
     Restart,
+    /// Auth events through the policy alone
+    Judging,
     /// Log lines read, understood and judged, beside other readers
     Ingest,
     /// From a log line to the block in the kernel
@@ -102,13 +105,14 @@ fn run(arguments: &Arguments) -> Result<()> {
     ensure!(machine.cpus >= 2, "one CPU sends while another one receives: this machine has only one");
     let plan = if arguments.quick { Plan::QUICK } else { Plan::FULL };
     let mut report = Report::new(machine, arguments.quick);
-    let all: [(Benchmark, Measure); 8] = [
+    let all: [(Benchmark, Measure); 9] = [
         (Benchmark::Program, program::measure),
         (Benchmark::Drops, drops::measure),
         (Benchmark::Flood, flood::measure),
         (Benchmark::Goodput, goodput::measure),
         (Benchmark::Loading, loading::measure),
         (Benchmark::Restart, restart::measure),
+        (Benchmark::Judging, judging::measure),
         (Benchmark::Ingest, ingest::measure),
         (Benchmark::Reaction, reaction::measure),
     ];

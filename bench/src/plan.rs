@@ -27,6 +27,8 @@ pub struct Plan {
     pub log_lines: u32,
     /// How many sources try to log in, in one log after the other; other readers get the one in the middle.
     pub log_sources: &'static [u32],
+    /// How many sources the policy follows, in one benchmark after the other.
+    pub judged: &'static [u32],
     /// How often the time from a line to its block is taken.
     pub reactions: u32,
 }
@@ -45,6 +47,7 @@ impl Plan {
         loads: &[(100_000, 5), (1_000_000, 3)],
         log_lines: 1_000_000,
         log_sources: &[200, 20_000, 200_000],
+        judged: &[10_000, 100_000, 1_000_000],
         reactions: 500,
     };
 
@@ -61,6 +64,7 @@ impl Plan {
         loads: &[(10_000, 2)],
         log_lines: 100_000,
         log_sources: &[2_000],
+        judged: &[10_000],
         reactions: 100,
     };
 }
