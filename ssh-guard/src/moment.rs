@@ -11,6 +11,9 @@ pub struct Moment(u64);
 /// The clock's start.
 const START: u64 = 1 << 61;
 
+/// What is rounded away of a coarse moment.
+const COARSE: u64 = (1 << 20) - 1;
+
 impl Moment {
     /// The end of what has none; it never comes.
     pub const NEVER: Self = Self(u64::MAX);
@@ -41,6 +44,18 @@ impl Moment {
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// It, rounded down to units of 2^20 ns; the lowest 20 bits are free.
+    #[must_use]
+    pub(crate) fn coarse(self) -> u64 {
+        self.0 & !COARSE
+    }
+
+    /// The moment that [`Moment::coarse`] gave, whatever the lowest 20 bits are now.
+    #[must_use]
+    pub(crate) fn of_coarse(coarse: u64) -> Self {
+        Self(coarse & !COARSE)
     }
 
     /// The moment `after` later, or the last one there is.

@@ -61,8 +61,6 @@ pub struct Policy {
     accounts: Accounts,
     attempts: Attempts,
     sources: Sources<Source>,
-    /// What sources fail at on accounts that are sprayed and exist.
-    sprayers: Sources<Source>,
     /// What shared sources fail at, each account by itself.
     shared: Sources<(Source, Account)>,
     known_good: KnownGood,
@@ -186,11 +184,10 @@ impl Policy {
             threshold,
             attempts: Attempts::new(rules.capacity),
             sources: Sources::new(limits(&rules)),
-            sprayers: Sources::new(sprayers_limits(&rules)),
             shared: Sources::new(limits(&rules)),
             known_good: KnownGood::new(rules.capacity),
             bait: Bait::new(rules.bait.iter().map(|name| &**name), &accounts),
-            spray: Spray::default(),
+            spray: Spray::new(rules.capacity),
             networks: Networks::new(rules.capacity),
             majority: Majority::default(),
             ladder: Ladder::new(rules.capacity),
@@ -206,7 +203,7 @@ impl Policy {
         self.threshold = Weight::new(rules.threshold);
         self.attempts.resize(rules.capacity);
         self.sources.set_limits(limits(&rules));
-        self.sprayers.set_limits(sprayers_limits(&rules));
+        self.spray.resize(rules.capacity);
         self.shared.set_limits(limits(&rules));
         self.known_good.resize(rules.capacity);
         self.bait = Bait::new(rules.bait.iter().map(|name| &**name), &self.accounts);
@@ -279,9 +276,8 @@ impl Policy {
     pub fn admit(&mut self, login: Login, now: Moment) -> Admitted {
         let Login { source, account } = login;
         self.sources.forgive(source, account, now);
-        self.sprayers.forgive(source, account, now);
         self.shared.remove((source, account));
-        self.spray.admit(account);
+        self.spray.admit(source, account);
         self.known_good.note(source, account, now);
         let life = self.rules.known_good;
         let shared = self.rules.shared.enabled && self.known_good.is_shared(source, self.many(), life, now);
@@ -293,7 +289,7 @@ impl Policy {
     pub fn punish(&mut self, ban: &Ban) -> Option<Decision> {
         if ban.scope == Scope::Source {
             self.sources.remove(ban.source);
-            self.sprayers.remove(ban.source);
+            self.spray.answer(ban.source);
         }
         self.networks.answer(ban.network());
         ban.rung?;
@@ -318,7 +314,7 @@ impl Policy {
     /// is no offence any more, since the operator says that it was wrong.
     pub fn pardon(&mut self, banned: Network, lifted: Option<&Ban>, now: Moment) {
         self.sources.remove(banned.first());
-        self.sprayers.remove(banned.first());
+        self.spray.answer(banned.first());
         self.networks.answer(banned);
         if lifted.is_some_and(|ban| ban.rung.is_some()) {
             self.ladder.take_back(banned, now);
@@ -336,11 +332,10 @@ impl Policy {
         let Self { rules, .. } = self;
         self.attempts.sweep(LOOK_AT_ONCE, now);
         self.sources.sweep(LOOK_AT_ONCE, now);
-        self.sprayers.sweep(LOOK_AT_ONCE, now);
         self.shared.sweep(LOOK_AT_ONCE, now);
         self.ladder.sweep(LOOK_AT_ONCE, rules, now);
         self.known_good.sweep(LOOK_AT_ONCE, rules.known_good, now);
-        self.spray.sweep(LOOK_AT_ONCE, rules.spray.window, now);
+        self.spray.sweep(LOOK_AT_ONCE, &rules.spray, now);
         self.networks.sweep(LOOK_AT_ONCE, &rules.networks, rules.window, now);
     }
 
@@ -409,7 +404,7 @@ impl Policy {
 
     /// The rule that a failure breaks; of several, the one that says most.
     fn broken(&mut self, failure: Failure, score: Weight) -> Option<Broken> {
-        let Failure { source, account, missing, known, entry, .. } = failure;
+        let Failure { source, account, weight, missing, known, entry } = failure;
         let rule = |reason, rule: &Arc<str>, first, score| {
             Some(Broken { reason, rule: Arc::clone(rule), first, score })
         };
@@ -425,7 +420,7 @@ impl Policy {
                 return rule(Reason::Spray, &self.texts.missing, spray.missing_ban, score);
             }
             Some(Sprayed::Existing) => {
-                let score = self.sprayers.add(source, entry).0.total();
+                let score = self.spray.add(source, weight, &spray, entry.at);
                 if score > Weight::new(spray.threshold) {
                     return rule(Reason::Spray, &self.texts.existing, spray.existing_ban, score);
                 }
@@ -532,11 +527,6 @@ const LOOK_AT_ONCE: usize = 4096;
 fn limits(rules: &Rules) -> Limits {
     let half = Weight::new(rules.threshold).half();
     Limits { capacity: rules.capacity, window: rules.window, half }
-}
-
-fn sprayers_limits(rules: &Rules) -> Limits {
-    let half = Weight::new(rules.spray.threshold).half();
-    Limits { capacity: rules.capacity, window: rules.spray.existing_window, half }
 }
 
 impl Texts {

@@ -1,9 +1,9 @@
 //! A table of bounded size that gives up what matters least, of that what was touched longest ago.
 //!
-//! Entries lie one behind the other in memory, and beside them a mark each: how much the entry matters, and when it was
-//! touched. A full table looks at the next [`VIEW`] marks, one cache line, and gives up the least of those. So a table of
-//! up to that many entries is exact, and a larger one nearly so. Nothing is linked, so that touching an entry touches no
-//! other: in a table that no cache holds, most of the time of a linked list is waiting for the neighbours.
+//! Entries lie one behind the other in memory, each with how much it matters and when it was touched. A full table looks at
+//! the next [`VIEW`] of them and gives up the least of those. So a table of up to that many entries is exact, and a larger
+//! one nearly so. Nothing is linked, so that touching an entry touches no other: in a table that no cache holds, most of
+//! the time of a linked list is waiting for the neighbours.
 
 use std::hash::{BuildHasher as _, Hash};
 
@@ -16,8 +16,7 @@ use hashbrown::hash_table::Entry;
 pub struct Recent<K, V> {
     /// Where in `slots` a key is.
     index: HashTable<u32>,
-    slots: Vec<(K, V)>,
-    marks: Vec<Mark>,
+    slots: Vec<Slot<K, V>>,
     seed: RandomState,
     capacity: usize,
     /// How many entries there are of each rank.
@@ -42,9 +41,10 @@ pub enum Rank {
     High,
 }
 
-/// The rank of an entry, and the time of its last touch.
-#[derive(Clone, Copy, Debug)]
-struct Mark {
+#[derive(Debug)]
+struct Slot<K, V> {
+    key: K,
+    value: V,
     rank: Rank,
     touched: u32,
 }
@@ -64,7 +64,6 @@ impl<K: Hash + Eq + Clone, V: Default> Recent<K, V> {
         Self {
             index: HashTable::new(),
             slots: Vec::new(),
-            marks: Vec::new(),
             seed: RandomState::default(),
             capacity,
             counts: [0; Rank::ALL.len()],
@@ -77,12 +76,12 @@ impl<K: Hash + Eq + Clone, V: Default> Recent<K, V> {
     /// Finds an entry without touching it.
     #[must_use]
     pub fn get(&self, key: &K) -> Option<&V> {
-        self.find(key).map(|slot| &self.slots[slot].1)
+        self.find(key).map(|slot| &self.slots[slot].value)
     }
 
     /// Finds an entry to change it, without touching it.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.find(key).map(|slot| &mut self.slots[slot].1)
+        self.find(key).map(|slot| &mut self.slots[slot].value)
     }
 
     /// Finds or makes an entry of the lowest rank and touches it; a full table evicts another one for it.
@@ -93,14 +92,14 @@ impl<K: Hash + Eq + Clone, V: Default> Recent<K, V> {
             // The new one, which is the last, comes to lie where another one lay.
             self.evict(slot);
         }
-        &mut self.slots[slot].1
+        &mut self.slots[slot].value
     }
 
     /// Finds or makes an entry, changes it, and gives it the rank that comes of that, or drops it if none does. A full
     /// table evicts the least entry afterwards, which may be this one.
     pub fn update<T>(&mut self, key: &K, change: impl FnOnce(&mut V) -> (Option<Rank>, T)) -> T {
         let (slot, _) = self.find_or_make(key);
-        let (rank, told) = change(&mut self.slots[slot].1);
+        let (rank, told) = change(&mut self.slots[slot].value);
         match rank {
             Some(rank) => self.set_rank(slot, rank),
             None => drop(self.take(slot)),
@@ -125,7 +124,7 @@ impl<K: Hash + Eq + Clone, V: Default> Recent<K, V> {
                 self.hand = 0;
             }
             match self.slots.get(self.hand) {
-                Some((_, value)) if stale(value) => {
+                Some(slot) if stale(&slot.value) => {
                     // Another entry takes its place, and is looked at next.
                     drop(self.take(self.hand));
                     dropped += 1;
@@ -164,29 +163,28 @@ impl<K: Hash + Eq + Clone, V: Default> Recent<K, V> {
     }
 
     fn find(&self, key: &K) -> Option<usize> {
-        let found = self.index.find(self.seed.hash_one(key), |slot| self.slots[*slot as usize].0 == *key);
+        let found = self.index.find(self.seed.hash_one(key), |slot| self.slots[*slot as usize].key == *key);
         found.map(|slot| *slot as usize)
     }
 
     /// Finds an entry, or makes one at the end; touches it. Says whether it is new.
     fn find_or_make(&mut self, key: &K) -> (usize, bool) {
-        let Self { index, slots, marks, seed, counts, clock, .. } = self;
+        let Self { index, slots, seed, counts, clock, .. } = self;
         *clock = clock.wrapping_add(1);
         let entry = index.entry(
             seed.hash_one(key),
-            |slot| slots[*slot as usize].0 == *key,
-            |slot| seed.hash_one(&slots[*slot as usize].0),
+            |slot| slots[*slot as usize].key == *key,
+            |slot| seed.hash_one(&slots[*slot as usize].key),
         );
         match entry {
             Entry::Occupied(found) => {
                 let slot = *found.get() as usize;
-                marks[slot].touched = *clock;
+                slots[slot].touched = *clock;
                 (slot, false)
             }
             Entry::Vacant(place) => {
                 place.insert(number(slots.len()));
-                slots.push((key.clone(), V::default()));
-                marks.push(Mark { rank: Rank::Low, touched: *clock });
+                slots.push(Slot { key: key.clone(), value: V::default(), rank: Rank::Low, touched: *clock });
                 counts[Rank::Low as usize] += 1;
                 (slots.len() - 1, true)
             }
@@ -194,7 +192,7 @@ impl<K: Hash + Eq + Clone, V: Default> Recent<K, V> {
     }
 
     fn set_rank(&mut self, slot: usize, rank: Rank) {
-        let before = std::mem::replace(&mut self.marks[slot].rank, rank);
+        let before = std::mem::replace(&mut self.slots[slot].rank, rank);
         self.counts[before as usize] -= 1;
         self.counts[rank as usize] += 1;
     }
@@ -212,10 +210,10 @@ impl<K: Hash + Eq + Clone, V: Default> Recent<K, V> {
         let from = if self.hand >= count { 0 } else { self.hand };
         let to = (from + VIEW).min(count);
         self.hand = to;
-        let age = |slot: usize| self.clock.wrapping_sub(self.marks[slot].touched);
+        let age = |slot: usize| self.clock.wrapping_sub(self.slots[slot].touched);
         let least = (from..to)
             .chain(newest)
-            .min_by_key(|slot| (order(self.marks[*slot].rank), std::cmp::Reverse(age(*slot))));
+            .min_by_key(|slot| (order(self.slots[*slot].rank), std::cmp::Reverse(age(*slot))));
         least.unwrap_or(from)
     }
 
@@ -231,14 +229,14 @@ impl<K: Hash + Eq + Clone, V: Default> Recent<K, V> {
         if slot != last {
             self.unlist(last, |_| Some(number(slot)));
         }
-        let mark = self.marks.swap_remove(slot);
-        self.counts[mark.rank as usize] -= 1;
-        self.slots.swap_remove(slot).1
+        let taken = self.slots.swap_remove(slot);
+        self.counts[taken.rank as usize] -= 1;
+        taken.value
     }
 
     /// Takes a slot out of the index, or has its key lead to another one.
     fn unlist(&mut self, slot: usize, other: impl FnOnce(u32) -> Option<u32>) {
-        let hash = self.seed.hash_one(&self.slots[slot].0);
+        let hash = self.seed.hash_one(&self.slots[slot].key);
         let Ok(mut entry) = self.index.find_entry(hash, |listed| *listed as usize == slot) else { return };
         match other(*entry.get()) {
             Some(other) => *entry.get_mut() = other,

@@ -6,13 +6,15 @@
 //! OpenSSH 7.2): where they tell no process either, they are kept by address and account for [`PORTLESS_LIFE`], and the
 //! line of the same account that tells one of the two finds them there.
 //!
-//! Memory: one session takes about 160 bytes, at most `Rules::capacity` of them are kept, and what is evicted is
+//! Memory: one session takes about 70 bytes, at most `Rules::capacity` of them are kept, and what is evicted is
 //! the session that was silent longest; the worst that follows is that its attempt counts twice.
 
 mod session;
 
+use std::hash::BuildHasher as _;
 use std::time::Duration;
 
+use foldhash::quality::RandomState;
 use ssh_guard_common::source::Source;
 
 use super::account::Account;
@@ -33,7 +35,9 @@ pub const PORTLESS_LIFE: Duration = Duration::from_mins(2);
 /// The sessions that are trying to log in.
 #[derive(Debug)]
 pub struct Attempts {
-    sessions: Recent<Key, Session>,
+    /// By the hash of their key, of 64 bits and seeded: no two are ever alike.
+    sessions: Recent<u64, Session>,
+    seed: RandomState,
 }
 
 /// Whom an event is about.
@@ -88,7 +92,7 @@ impl Attempts {
     /// Makes room for `capacity` sessions.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { sessions: Recent::new(capacity) }
+        Self { sessions: Recent::new(capacity), seed: RandomState::default() }
     }
 
     /// Takes one event and says what it adds; O(1).
@@ -99,8 +103,8 @@ impl Attempts {
         let weight = Weight::new(weights.of(event.kind)).times(event.count);
         match part(event) {
             Part::Success => {
-                self.sessions.remove(&key);
-                self.sessions.remove(&Key { address: who.address, at: At::Account(who.account) });
+                self.forget(key);
+                self.forget(Key { address: who.address, at: At::Account(who.account) });
                 Charge::Success
             }
             Part::Announced => {
@@ -156,7 +160,7 @@ impl Attempts {
                 _ => Charge::PreAuth(weigh(weights.pre_auth)),
             };
         }
-        let session = self.sessions.touch(&key);
+        let session = self.sessions.touch(&self.seed.hash_one(key));
         session.hear_end(line, now);
         if session.is_counted() {
             return Charge::Failure(own);
@@ -171,16 +175,20 @@ impl Attempts {
     }
 
     fn session(&mut self, key: Key, line: Line, now: Moment) -> &mut Session {
-        let session = self.sessions.touch(&key);
+        let session = self.sessions.touch(&self.seed.hash_one(key));
         session.hear(line, now);
         session
+    }
+
+    fn forget(&mut self, key: Key) {
+        self.sessions.remove(&self.seed.hash_one(key));
     }
 
     /// Takes what a line without a port has counted already, up to `weight`.
     fn take_portless(&mut self, key: Key, account: Option<Account>, weight: Weight, now: Moment) -> Weight {
         let (At::Port(_) | At::Process(_), Some(account)) = (key.at, account) else { return Weight::ZERO };
         let key = Key { at: At::Account(Some(account)), ..key };
-        match self.sessions.get_mut(&key) {
+        match self.sessions.get_mut(&self.seed.hash_one(key)) {
             Some(session) if session.silence(now) <= PORTLESS_LIFE => session.take(weight),
             _ => Weight::ZERO,
         }

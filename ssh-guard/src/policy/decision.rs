@@ -68,7 +68,7 @@ impl Decision {
 }
 
 impl Evidence {
-    pub(super) fn of<'a>(entries: impl Iterator<Item = &'a Entry>) -> Self {
+    pub(super) fn of(entries: impl Iterator<Item = Entry>) -> Self {
         let mut evidence = Self { failures: 0, pre_auth: 0, accounts: 0, since: Moment::default() };
         let mut accounts = HashSet::new();
         let mut since = None::<Moment>;

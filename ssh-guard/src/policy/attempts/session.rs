@@ -1,5 +1,6 @@
 //! What is remembered of one session while it tries to log in.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use super::{PORTLESS_LIFE, SESSION_LIFE};
@@ -11,9 +12,10 @@ use crate::policy::weight::Weight;
 #[derive(Debug, Default)]
 pub(super) struct Session {
     account: Option<Account>,
-    port: Option<u16>,
+    port: Option<NonZeroU16>,
     heard: Moment,
-    ended: Option<Moment>,
+    /// [`Moment::EARLIEST`] if nothing was heard of its end.
+    ended: Moment,
     /// An account was being tried, whether or not that weighed anything.
     tried: bool,
     /// The server said that the account may not log in, which it says once a session.
@@ -51,25 +53,27 @@ const ENDING: Duration = Duration::from_secs(10);
 impl Session {
     /// Hears a line that is not about the end, of this session or of the next one in its place.
     pub(super) fn hear(&mut self, line: Line, now: Moment) {
-        let over = self.ended.is_some() && !self.lasts(line.portless);
+        let over = self.has_ended() && !self.lasts(line.portless);
         if over || self.is_forgotten(line.portless, now) || self.is_another(line) {
             *self = Self::default();
         }
         self.account = line.account.or(self.account);
-        self.port = line.port.or(self.port);
+        self.port = line.port.and_then(NonZeroU16::new).or(self.port);
         // Lines of two inputs may come out of order.
         self.heard = self.heard.max(now);
     }
 
     /// Hears a line about the end, of this session or of the next one in its place.
     pub(super) fn hear_end(&mut self, line: Line, now: Moment) {
-        let over = self.ended.is_some_and(|ended| now.since(ended) > ENDING) && !self.lasts(line.portless);
+        let over = self.has_ended() && now.since(self.ended) > ENDING && !self.lasts(line.portless);
         if over || self.is_forgotten(line.portless, now) || self.is_another(line) {
             *self = Self { heard: now, ..Self::default() };
         }
         self.account = line.account.or(self.account);
-        self.port = line.port.or(self.port);
-        self.ended.get_or_insert(now);
+        self.port = line.port.and_then(NonZeroU16::new).or(self.port);
+        if !self.has_ended() {
+            self.ended = now;
+        }
     }
 
     /// Takes the word that this account may not log in and says what that adds; of words that come `once` a
@@ -135,6 +139,10 @@ impl Session {
         }
     }
 
+    fn has_ended(&self) -> bool {
+        self.ended != Moment::EARLIEST
+    }
+
     /// Whether it outlasts a line about its end: where lines carry no port, that is the end of one of several.
     fn lasts(&self, portless: bool) -> bool {
         portless && self.counted == Counted::Failures
@@ -147,7 +155,7 @@ impl Session {
     /// Whether a line shows that another session has taken its place: in SSH a session tries one account (RFC 4252 §5
     /// lets a server hang up when it changes, and OpenSSH does), and a process may serve another client after it.
     fn is_another(&self, line: Line) -> bool {
-        differ(self.account, line.account) || differ(self.port, line.port)
+        differ(self.account, line.account) || differ(self.port.map(NonZeroU16::get), line.port)
     }
 }
 

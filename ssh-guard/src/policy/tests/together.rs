@@ -153,6 +153,7 @@ fn an_office_is_not_banned_for_one_of_its_people() {
     let mut stage = Stage::new();
     let office = "192.0.2.1";
     log_in(&mut stage, office, &["alice", "bob", "carol"], 3);
+    stage.wait(60);
     // Somebody there has a script with an old password of dave's.
     let closed: Vec<_> = (1..=40)
         .map(|port| stage.hear(office, by(Password, "dave", port)))
