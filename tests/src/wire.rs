@@ -130,7 +130,9 @@ impl Wire {
                 let mut sent = 0;
                 while !done.load(Relaxed) {
                     let begun = Instant::now();
-                    frames.iter().for_each(|frame| self.send(frame));
+                    for frame in frames {
+                        self.send(frame);
+                    }
                     sent += frames.len();
                     thread::sleep(begun.elapsed() * 3);
                 }
