@@ -28,6 +28,7 @@ mod decision;
 #[cfg(test)]
 mod tests;
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -177,6 +178,13 @@ impl Policy {
     /// Makes a policy that remembers nothing yet.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
+        Self::seeded(rules, RandomState::new().hash_one(0))
+    }
+
+    /// Makes a policy that decides alike whenever it sees the same: for those who are not attacked meanwhile, since whoever
+    /// knows the seed can choose addresses that look like fewer than they are.
+    #[must_use]
+    pub fn seeded(rules: Rules, seed: u64) -> Self {
         let threshold = Weight::new(rules.threshold);
         let accounts = Accounts::default();
         Self {
@@ -188,7 +196,7 @@ impl Policy {
             known_good: KnownGood::new(rules.capacity),
             bait: Bait::new(rules.bait.iter().map(|name| &**name), &accounts),
             spray: Spray::new(rules.capacity),
-            networks: Networks::new(rules.capacity),
+            networks: Networks::new(rules.capacity, seed),
             majority: Majority::default(),
             ladder: Ladder::new(rules.capacity),
             blast: Blast::default(),

@@ -8,6 +8,8 @@ mod blocks;
 mod flood;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod whatever;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -81,7 +83,7 @@ impl Rehearsal {
     #[must_use]
     pub fn new(rules: Rules, capacity: Capacity, allowlist: Allowlist, protected: Protected) -> Self {
         Self {
-            policy: Policy::new(rules),
+            policy: Policy::seeded(rules, 0),
             ledger: Ledger::new(capacity),
             blocks: Blocks::default(),
             allowlist,

@@ -47,7 +47,7 @@ impl Surge {
         if passed >= minute {
             self.end_minute(rules);
             // Whoever was not asked for long has missed quiet minutes: nothing came meanwhile.
-            let missed = (passed.as_secs() / 60 - 1).min(u64::from(QUIET));
+            let missed = (passed.as_secs() / 60 - 1).min(60);
             (0..missed).for_each(|_| self.end_minute(rules));
             self.began = Some(began.plus(minute * u32::try_from(passed.as_secs() / 60).unwrap_or(u32::MAX)));
         }

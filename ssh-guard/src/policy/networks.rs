@@ -5,9 +5,10 @@
 //! they are of: it finds a network whose sources each stay below the threshold, as where every attempt comes from another
 //! IPv6 /64. Both are bounded; the first takes about 350 bytes a network, the second about 60.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 use std::time::Duration;
 
+use foldhash::quality::FixedState;
 use ssh_guard_common::source::Source;
 
 use super::rules;
@@ -21,7 +22,7 @@ use crate::recent::{Rank, Recent};
 pub struct Networks {
     banned: Recent<Network, Banned>,
     failing: Recent<Network, Failing>,
-    seed: RandomState,
+    seed: FixedState,
 }
 
 /// The sources of a network that were banned lately, the last one behind.
@@ -49,13 +50,13 @@ const BANNED: usize = 16_384;
 const FAILING: usize = 4;
 
 impl Networks {
-    /// Makes room for the networks of `capacity` sources.
+    /// Makes room for the networks of `capacity` sources. `seed` keeps who chooses addresses from choosing their bits.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize, seed: u64) -> Self {
         Self {
             banned: Recent::new(BANNED),
             failing: Recent::new(capacity / FAILING),
-            seed: RandomState::default(),
+            seed: FixedState::with_seed(seed),
         }
     }
 
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn eight_banned_sources_of_a_network_ban_it() {
-        let (mut networks, rules) = (Networks::new(100), rules::Networks::default());
+        let (mut networks, rules) = (Networks::new(100, 7), rules::Networks::default());
         for number in 0..7 {
             assert_eq!(networks.note_ban(v4(number), &rules, at(0)), None);
             assert_eq!(networks.note_ban(v4(number), &rules, at(1)), None, "again the same source");
@@ -186,19 +187,19 @@ mod tests {
 
     #[test]
     fn bans_of_more_than_a_day_ago_do_not_count() {
-        let (mut networks, rules) = (Networks::new(100), rules::Networks::default());
+        let (mut networks, rules) = (Networks::new(100, 7), rules::Networks::default());
         (0..7).for_each(|number| assert_eq!(networks.note_ban(v4(number), &rules, at(0)), None));
         assert_eq!(networks.note_ban(v4(7), &rules, at(86_400)), None);
     }
 
     #[test]
     fn rotation_inside_a_56_bans_that_and_across_them_the_48() {
-        let (mut networks, rules) = (Networks::new(100), rules::Networks::default());
+        let (mut networks, rules) = (Networks::new(100, 7), rules::Networks::default());
         let called: Vec<_> =
             (0..8).map(|number| text(networks.note_ban(v6(number), &rules, at(0)))).collect();
         assert_eq!(called[6], None);
         assert_eq!(called[7].as_deref(), Some("2001:db8:1::/48"), "eight of the /56 are eight of the /48");
-        let mut networks = Networks::new(100);
+        let mut networks = Networks::new(100, 7);
         let rules = rules::Networks { sources: 3, ..rules };
         let spread: Vec<_> =
             [1, 2, 0x100].map(|number| text(networks.note_ban(v6(number), &rules, at(0)))).into();
@@ -207,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_network_whose_sources_fail_once_each_is_found_by_their_sum() {
-        let (mut networks, rules) = (Networks::new(1000), rules::Networks::default());
+        let (mut networks, rules) = (Networks::new(1000, 7), rules::Networks::default());
         let most = (Weight::new(40.0), WINDOW);
         let one = Weight::new(1.0);
         let first =
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn failures_of_few_sources_or_spread_over_time_are_not_a_networks() {
-        let (mut networks, rules) = (Networks::new(1000), rules::Networks::default());
+        let (mut networks, rules) = (Networks::new(1000, 7), rules::Networks::default());
         let most = (Weight::new(40.0), WINDOW);
         for number in 0..500 {
             let called = networks.note_failure(v4(number % 7), Weight::new(1.0), &rules, most, at(0));

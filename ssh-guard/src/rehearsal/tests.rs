@@ -206,8 +206,11 @@ fn the_sessions_of_a_shared_source_are_closed_and_it_is_not_banned() {
 #[test]
 fn a_surge_lasts_until_five_minutes_were_quiet() {
     let mut stage = Stage::new();
+    // Nothing is said before it is known what is usual.
+    stage.attempt("10.0.0.1", "alice", false, 0);
     for number in 0..200 {
-        stage.attempt(&format!("10.{}.{}.1", number / 100, number % 100), "root", false, number / 10);
+        let at = HOUR + number / 10;
+        stage.attempt(&format!("10.{}.{}.1", number / 100, number % 100), "root", false, at);
     }
     assert!(stage.rehearsal.is_flooded());
     stage.rehearsal.pass(moment(DAY));
