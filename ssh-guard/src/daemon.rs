@@ -7,6 +7,7 @@
 //! | guard | owns who is banned; the only writer of the maps |
 //! | closer | ends the sockets of whoever is dropped; not in a dry run |
 //! | sessions | counts sessions every second: who is authenticated, who may open no more |
+//! | allowlist | reads the files of the allowlist again when they change |
 //! | keeper | attaches the programs, and sees to it that they stay attached |
 //! | store | writes every second how far the inputs were read |
 //! | sampler | reads every second what the programs count |
@@ -17,6 +18,7 @@
 //! pinned stays in force: the program, the blocks, their ends.
 
 mod adopt;
+mod allow_files;
 mod board;
 mod closer;
 mod command;

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::auto::{Candidates, Choice, auto};
 pub use self::error::InputError;
+pub(crate) use self::file::Watch;
 pub use self::journal::{Journal, Writer};
 pub use self::place::{FilePlace, Head, JournalPlace, Mark, Place};
 pub(crate) use self::stats::Counts;

@@ -86,11 +86,12 @@ impl Findings {
         }
         self.look_at_interfaces(settings, daemon.is_ok()).await;
         self.look_at_inputs(settings).await;
-        if settings.allow.is_empty() {
+        let allowed = settings.allow.networks().len();
+        if allowed == 0 {
             let hint = "put the addresses you administer this machine from into 'allow.sources'";
             self.warn("allowlist", "it is empty", Some(hint));
         } else {
-            self.ok("allowlist", format!("{} networks", settings.allow.len()));
+            self.ok("allowlist", format!("{allowed} networks"));
         }
         match daemon::read_lists(settings).await {
             Ok(lists) if lists.is_empty() => {}

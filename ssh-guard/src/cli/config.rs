@@ -72,7 +72,7 @@ pub fn check(path: Option<&Path>, out: &mut impl Write) -> Result<(), Fault> {
         None if Path::new(DEFAULT_PATH).exists() => format!("'{DEFAULT_PATH}' is right"),
         None => format!("there is no '{DEFAULT_PATH}': the defaults are in effect"),
     };
-    let allowed = settings.allow.len();
+    let allowed = settings.allow.networks().len();
     written(writeln!(out, "{said} (inputs: {}, networks allowed: {allowed})", settings.inputs.len()))
 }
 

@@ -50,6 +50,20 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<IpNet>, Vec<Problem>> {
     if problems.is_empty() { Ok(collapse(networks)) } else { Err(problems) }
 }
 
+/// Says whether the allowlist takes so many networks.
+///
+/// # Errors
+/// Fails if it does not.
+pub fn check_room(networks: usize) -> Result<(), Problem> {
+    if networks <= MAX_NETWORKS {
+        return Ok(());
+    }
+    Err(Problem {
+        message: format!("{networks} networks, and the allowlist holds at most {MAX_NETWORKS}"),
+        hint: Some("replace addresses by the networks they lie in".to_owned()),
+    })
+}
+
 /// Sorts networks, and takes each once.
 #[must_use]
 pub fn collapse(mut networks: Vec<IpNet>) -> Vec<IpNet> {

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use ssh_guard_common::source::SourceMask;
 
 pub use super::interface::Interfaces;
+use super::list;
 pub use super::port::Ports;
 use crate::input::Listen;
 use crate::lists::parse::Listed;
@@ -25,9 +26,8 @@ pub struct Settings {
     pub guard: GuardSettings,
     /// Who is banned, and for how long.
     pub policy: Rules,
-    /// What is never blocked: the configured sources and those of the files, sorted, none twice, at most
-    /// `list::MAX_NETWORKS`.
-    pub allow: Vec<IpNet>,
+    /// What is never blocked.
+    pub allow: AllowSettings,
     /// What is always blocked.
     pub block: BlockSettings,
     /// Where log lines and auth events come from: at least one input, no two of one name, at most one of the kind
@@ -45,6 +45,24 @@ pub struct Settings {
     pub control: ControlSettings,
     /// The database of what outlives the daemon; absolute.
     pub store: PathBuf,
+}
+
+/// What is never blocked: at most `list::MAX_NETWORKS`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AllowSettings {
+    /// What stands in the configuration itself.
+    pub sources: Vec<IpNet>,
+    /// The files of lists, absolute, each with what it listed when it was read.
+    pub files: Vec<(PathBuf, Vec<IpNet>)>,
+}
+
+impl AllowSettings {
+    /// All of it, sorted, none twice.
+    #[must_use]
+    pub fn networks(&self) -> Vec<IpNet> {
+        let listed = self.files.iter().flat_map(|(_, networks)| networks);
+        list::collapse(self.sources.iter().chain(listed).copied().collect())
+    }
 }
 
 /// What is always blocked.

@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use ssh_guard_common::source::Source;
 use tokio::sync::{mpsc, oneshot};
 
+use super::allow_files::Reallowed;
 use super::board::Board;
 use super::guard::{check_reason, length};
 use super::poster::Poster;
@@ -34,6 +35,7 @@ pub(super) enum Command {
     Unban { request: UnbanRequest, answer: Reply },
     Allow { request: AllowRequest, answer: Reply },
     Disallow { request: DisallowRequest, answer: Reply },
+    Reallow { change: Reallowed },
 }
 
 /// A list to be put in force.
@@ -56,7 +58,8 @@ impl Command {
             | Self::Resync { .. }
             | Self::Ban { .. }
             | Self::Allow { .. }
-            | Self::Disallow { .. } => false,
+            | Self::Disallow { .. }
+            | Self::Reallow { .. } => false,
         }
     }
 }

@@ -13,6 +13,7 @@ mod dropped;
 mod enact;
 mod limits;
 mod orders;
+mod reallow;
 mod remarks;
 mod resync;
 mod work;
@@ -303,6 +304,17 @@ impl Guard {
     fn forced_exceptions(&self, network: Network) -> impl Iterator<Item = Network> {
         let forced = |special: &Network| self.ledger.around(*special).any(|ban| ban.forced);
         Protected::special_in(network).filter(forced)
+    }
+
+    /// Puts a network into the allowlist, where what blocks it is still to be settled.
+    fn put_in_allowlist(&mut self, network: Network, until: Option<Moment>) -> Result<(), Fault> {
+        self.maps
+            .settings
+            .put_to_use(Settings::ALLOWLIST, true)
+            .inspect_err(|_| self.metrics.refused(MapOperation::Allow))?;
+        self.let_pass(network, until)?;
+        self.allowlist.add(network, until);
+        Ok(())
     }
 
     /// Puts a network into the kernel's allowlist.

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use super::Stage;
 use super::adopt::counters::{Counters, Counting};
+use super::allow_files::AllowFiles;
 use super::board::{Board, InputNote, KernelNote};
 use super::closer::Closer;
 use super::command::{Command, Counter, Reply};
@@ -143,6 +144,9 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let around =
         Around { interfaces: interfaces_seen.clone(), sensing: Sensing::new(Arc::clone(&input_notes)) };
     answering.spawn(|stop| registrar.run(wires, around, stop));
+    let allow_files = AllowFiles::new(settings.allow.clone());
+    let to_guard = orders.clone();
+    answering.spawn(|stop| allow_files.run(to_guard, stop));
     close_sockets(&settings, blocked, &orders, &metrics, &mut answering);
     let board = Board {
         started: clock::now(),
@@ -342,7 +346,7 @@ fn allow(settings: &Settings, protected: &Protected, loaded: &mut Loaded) -> Res
         loaded.allowlist.allow(network, loaded.clock.ticks_at(None))?;
     }
     let mut allowlist = Allowlist::new();
-    for network in settings.allow.iter().copied().map(network::Network::from) {
+    for network in settings.allow.networks().into_iter().map(network::Network::from) {
         loaded.allowlist.allow(network, loaded.clock.ticks_at(None))?;
         allowlist.add(network, None);
     }

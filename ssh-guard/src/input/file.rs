@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use self::resume::{Since, worth};
 use self::tail::{Step, Tail};
-use self::watch::{Change, Watch};
+use self::watch::Change;
+pub(crate) use self::watch::Watch;
 use super::{Feed, InputError, Line, Place, Resume, Sink, Stopped};
 use crate::clock;
 
@@ -96,7 +97,7 @@ async fn run<S: Sink>(tail: &mut Tail, mut watch: Watch, feed: &mut Feed<S>) -> 
     loop {
         // The watches first, then the file: whatever changes in between is seen by one of the two.
         if moved {
-            watch.cover(tail.path(), tail.open_files());
+            watch.cover([tail.path()].into_iter(), tail.open_files());
         }
         let generation = tail.generation();
         drain(tail, feed).await?;

@@ -1,19 +1,18 @@
 //! What the table `[allow]` means.
 
-use ipnet::IpNet;
-
 use super::Check;
 use crate::config::place::Place;
+use crate::config::settings::AllowSettings;
 use crate::config::{Allow, list, network};
 
 impl Check<'_, '_> {
-    pub(super) fn allow(&mut self, allow: &Allow) -> Option<Vec<IpNet>> {
+    pub(super) fn allow(&mut self, allow: &Allow) -> Option<AllowSettings> {
         let before = self.problems.len();
-        let mut networks = Vec::new();
+        let (mut sources, mut files) = (Vec::new(), Vec::new());
         let at = Place::of("allow.sources");
         for (index, text) in allow.sources.iter().enumerate() {
             match network::parse(text) {
-                Ok(network) => networks.push(network),
+                Ok(network) => sources.push(network),
                 Err(error) => self.note(&at.element(index), &error, Some(error.hint())),
             }
         }
@@ -21,24 +20,15 @@ impl Check<'_, '_> {
         for (index, path) in allow.files.iter().enumerate() {
             if let Some(path) = self.path(&at.element(index), path, |_| true) {
                 match list::read(&path) {
-                    Ok(listed) => networks.extend(listed),
+                    Ok(listed) => files.push((path, listed)),
                     Err(problems) => self.problems.extend(problems),
                 }
             }
         }
-        let networks = list::collapse(networks);
-        if networks.len() > list::MAX_NETWORKS {
-            let many = format!(
-                "{} networks, and the allowlist holds at most {}",
-                networks.len(),
-                list::MAX_NETWORKS
-            );
-            self.note(
-                &Place::of("allow"),
-                &many,
-                Some("replace addresses by the networks they lie in".to_owned()),
-            );
+        let allow = AllowSettings { sources, files };
+        if let Err(many) = list::check_room(allow.networks().len()) {
+            self.note(&Place::of("allow"), &many.message, many.hint);
         }
-        (self.problems.len() == before).then_some(networks)
+        (self.problems.len() == before).then_some(allow)
     }
 }

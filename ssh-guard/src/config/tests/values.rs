@@ -49,7 +49,7 @@ fn every_value_arrives_as_what_it_means() {
     );
     assert_eq!(guard.mask(), ssh_guard_common::source::SourceMask::new(24, 56));
     assert_eq!(guard.pin_path, PathBuf::from("/sys/fs/bpf/x"));
-    let allow: Vec<_> = settings.allow.iter().map(ToString::to_string).collect();
+    let allow: Vec<_> = settings.allow.networks().iter().map(ToString::to_string).collect();
     assert_eq!(allow, ["10.0.0.0/8", "203.0.113.7/32"]);
     let limits = &settings.limits;
     assert_eq!(
@@ -146,7 +146,7 @@ fn a_list_is_part_of_the_configuration() {
     let text =
         format!("allow = {{ sources = [\"10.0.0.1\"], files = [{:?}] }}\n", list.display().to_string());
     std::fs::write(&list, "10.0.0.1\n198.51.100.0/24\n").unwrap();
-    assert_eq!(understood(&text).allow.len(), 2);
+    assert_eq!(understood(&text).allow.networks().len(), 2);
     std::fs::write(&list, "10.0.0.1\nx\n").unwrap();
     assert_eq!(
         refused(&text).lines().next().unwrap(),

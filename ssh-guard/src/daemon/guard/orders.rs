@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use ssh_guard_common::records::Settings;
 use tracing::info;
 
 use super::super::command::{Command, Reply};
@@ -16,7 +15,7 @@ use crate::fault::{Exit, Fault};
 use crate::lists::Span;
 use crate::moment::Moment;
 use crate::network::Network;
-use crate::observe::{MapOperation, Unbanned};
+use crate::observe::Unbanned;
 
 /// What was done, and what of it is still to be settled.
 pub(super) type Begun = (Done, Vec<Span>);
@@ -53,6 +52,10 @@ impl Guard {
                 self.answer_when_settled(begun, false, answer);
                 false
             }
+            Command::Reallow { change } => {
+                self.reallow(change);
+                false
+            }
         };
         if gone {
             tracing::debug!("nobody waits for the answer");
@@ -78,7 +81,7 @@ impl Guard {
         let until = length.map(|length| clock::now().plus(length));
         let (mut done, mut left) = Begun::default();
         for network in request.networks.iter().copied().map(Network::from) {
-            let standing = self.allowlist.iter().find_map(|(other, end)| (other == network).then_some(end));
+            let standing = self.allowlist.until_of(network);
             let lasts = |end: Option<Moment>| end.is_none_or(|end| until.is_some_and(|until| until <= end));
             if standing.is_some_and(lasts) {
                 // The kernel must not be told an earlier end than the one that stands.
@@ -87,12 +90,7 @@ impl Guard {
                 ));
                 continue;
             }
-            self.maps
-                .settings
-                .put_to_use(Settings::ALLOWLIST, true)
-                .inspect_err(|_| self.metrics.refused(MapOperation::Allow))?;
-            self.let_pass(network, until)?;
-            self.allowlist.add(network, until);
+            self.put_in_allowlist(network, until)?;
             info!(%network, seconds = request.seconds, "allowed by hand");
             done.done.push(match until {
                 Some(until) => format!("allowed {network} until {}", clock::wall(until)),

@@ -1,4 +1,4 @@
-//! Asks the kernel to say when a log file, or what its path names, changes.
+//! Asks the kernel to say when a file, or what its path names, changes.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use inotify::{EventMask, EventStream, Inotify, WatchDescriptor, WatchMask};
 
 /// What changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Change {
+pub(crate) enum Change {
     /// Something was written.
     Content,
     /// A file or a directory was made, renamed, deleted, or its permissions changed.
@@ -17,31 +17,35 @@ pub(super) enum Change {
 
 /// The watches on some files and the directories that lead to them; or none, where the kernel refuses.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     events: Option<EventStream<Vec<u8>>>,
     held: Vec<WatchDescriptor>,
 }
 
 impl Watch {
     /// Makes an inotify instance; fails where the user has too many.
-    pub(super) fn new() -> std::io::Result<Self> {
+    pub(crate) fn new() -> std::io::Result<Self> {
         Ok(Self { events: Some(Inotify::init()?.into_event_stream(vec![0; 4096])?), held: Vec::new() })
     }
 
     /// Watches nothing.
-    pub(super) fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self { events: None, held: Vec::new() }
     }
 
-    /// Watches the open `files`, the directory in which `path` is looked up, and that in which the file lies to
-    /// which it leads; nothing else any more. What cannot be watched is left out.
-    pub(super) fn cover<'a>(&mut self, path: &Path, files: impl Iterator<Item = BorrowedFd<'a>>) {
+    /// Watches the open `files`, the directories in which `paths` are looked up, and those in which the files lie to
+    /// which they lead; nothing else any more. What cannot be watched is left out.
+    pub(crate) fn cover<'a>(
+        &mut self,
+        paths: impl Iterator<Item = &'a Path>,
+        files: impl Iterator<Item = BorrowedFd<'a>>,
+    ) {
         let Some(events) = &self.events else { return };
         let mut watches = events.watches();
         // By descriptor, so that it is this file whatever its name is now.
         let files =
             files.map(|fd| (PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd())), WatchMask::MODIFY));
-        let directories = directories(path).map(|directory| (directory, names()));
+        let directories = paths.flat_map(directories).map(|directory| (directory, names()));
         let wanted: Vec<_> =
             files.chain(directories).filter_map(|(path, mask)| watches.add(path, mask).ok()).collect();
         for old in self.held.drain(..).filter(|old| !wanted.contains(old)) {
@@ -52,7 +56,7 @@ impl Watch {
     }
 
     /// Waits for a change; for ever where nothing is watched.
-    pub(super) async fn change(&mut self) -> Change {
+    pub(crate) async fn change(&mut self) -> Change {
         let Some(events) = &mut self.events else { return std::future::pending().await };
         let mut next = events.next().await;
         let mut change = Change::Content;
