@@ -63,6 +63,7 @@ pub struct Guard {
     pub dry_run: bool,
     pub ipv4_prefix: i64,
     pub ipv6_prefix: i64,
+    pub operators: Vec<String>,
     pub pin_path: String,
 }
 
@@ -322,6 +323,7 @@ impl Default for Guard {
             dry_run: false,
             ipv4_prefix: 32,
             ipv6_prefix: 64,
+            operators: Vec::new(),
             pin_path: "/sys/fs/bpf/ssh-guard".to_owned(),
         }
     }

@@ -6,8 +6,9 @@
 //! | one for each input | reads lines, makes auth events of them, hands those to the guard |
 //! | guard | owns who is banned; the only writer of the maps |
 //! | closer | ends the sockets of whoever is dropped; not in a dry run |
-//! | sessions | counts sessions every second: who is authenticated, who may open no more |
+//! | sessions | counts sessions every second: who is authenticated, who may open no more, where operators are logged in from |
 //! | allowlist | reads the files of the allowlist again when they change |
+//! | operators | asks who belongs to a group of operators |
 //! | keeper | attaches the programs, and sees to it that they stay attached |
 //! | store | writes every second how far the inputs were read |
 //! | sampler | reads every second what the programs count |
@@ -27,6 +28,7 @@ mod dating;
 mod guard;
 mod intake;
 mod keeper;
+mod operators;
 mod positions;
 mod poster;
 mod sampler;

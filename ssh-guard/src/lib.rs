@@ -26,6 +26,7 @@ pub mod kernel;
 pub mod ledger;
 pub mod list_file;
 pub mod lists;
+pub mod membership;
 pub mod moment;
 pub mod network;
 pub mod observe;

@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod blindness;
 pub mod flood;
+pub mod presence;
 pub mod sensor;
 pub mod successes;
 #[cfg(test)]

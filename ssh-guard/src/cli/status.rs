@@ -76,6 +76,10 @@ fn text(status: &api::Status) -> String {
         .and_then(|()| writeln!(text, "banned networks: {}; room for {networks}", bans.networks))
         .and_then(|()| writeln!(text, "sessions of banned sources closed: {}", status.sockets_closed))
         .expect("a string takes all");
+    if status.protected > 0 {
+        writeln!(text, "operators are logged in from {} sources, which no rule bans", status.protected)
+            .expect("a string takes all");
+    }
     if let Some(drift) = status.blocklist.drift.filter(|drift| *drift > 0) {
         writeln!(
             text,

@@ -11,7 +11,7 @@ use super::interface::Interfaces;
 use super::place::Place;
 use super::port::Ports;
 use super::problem::{ConfigError, Problem};
-use super::settings::{ControlSettings, EventsSettings, GuardSettings, LimitSettings, Settings};
+use super::settings::{ControlSettings, EventsSettings, GuardSettings, LimitSettings, Operators, Settings};
 use super::{Config, Control, Guard, Limits, duration};
 use crate::policy::Rules;
 
@@ -83,6 +83,7 @@ impl Check<'_, '_> {
         // one site gets (RFC 6177).
         let ipv4_prefix = self.whole("guard.ipv4-prefix", guard.ipv4_prefix, 24..=32);
         let ipv6_prefix = self.whole("guard.ipv6-prefix", guard.ipv6_prefix, 48..=128);
+        let operators = self.operators(&guard.operators);
         // The bpf file system takes no name with a dot in it (`bpf_lookup` in kernel/bpf/inode.c).
         let pin_path = self.path(&Place::of("guard.pin-path"), &guard.pin_path, |path| !path.contains('.'));
         Some(GuardSettings {
@@ -92,8 +93,25 @@ impl Check<'_, '_> {
             dry_run: guard.dry_run,
             ipv4_prefix: ipv4_prefix?,
             ipv6_prefix: ipv6_prefix?,
+            operators: operators?,
             pin_path: pin_path?,
         })
+    }
+
+    /// Whether an account or a group of that name exists is not asked: it may be made later.
+    fn operators(&mut self, names: &[String]) -> Option<Operators> {
+        let at = Place::of("guard.operators");
+        let mut operators = Operators::default();
+        for (index, name) in names.iter().enumerate() {
+            let (group, name) = match name.strip_prefix('%') {
+                Some(group) => (true, group),
+                None => (false, name.as_str()),
+            };
+            let name = self.allowed(&at.element(index), Some(name).filter(|name| is_account(name)))?;
+            let of_kind = if group { &mut operators.groups } else { &mut operators.accounts };
+            of_kind.push(name.to_owned());
+        }
+        Some(operators)
     }
 
     fn ports(&mut self, ports: &[i64]) -> Option<Ports> {
@@ -187,6 +205,15 @@ impl Check<'_, '_> {
     fn note(&mut self, place: &Place, what: &impl Display, hint: Option<String>) {
         self.problems.push(self.document.problem(place, &format!("'{place}': {what}"), hint));
     }
+}
+
+/// Whether it can name an account or a group in any directory: passwd(5) separates by colons and lines, and directories
+/// have names with blanks and backslashes in them.
+fn is_account(name: &str) -> bool {
+    (1..=256).contains(&name.len())
+        && name.trim() == name
+        && !name.starts_with('%')
+        && !name.contains(|letter: char| letter == ':' || letter.is_control())
 }
 
 /// Whether it can name a group: what groupadd(8) takes.

@@ -29,13 +29,18 @@ pub enum Shape {
 }
 
 /// Every key there is.
-pub const KEYS: [Key; 95] = [
+pub const KEYS: [Key; 96] = [
     key("guard.interfaces", Shape::Texts, r#"["auto"], or the different names of interfaces"#),
     key("guard.ports", Shape::Wholes, "1 to 16 different ports from 1 to 65535"),
     key("guard.mode", Shape::Text, r#""auto", "native", "generic" or "tc""#),
     key("guard.dry-run", Shape::Switch, "true or false"),
     key("guard.ipv4-prefix", Shape::Whole, "a whole number from 24 to 32"),
     key("guard.ipv6-prefix", Shape::Whole, "a whole number from 48 to 128"),
+    key(
+        "guard.operators",
+        Shape::Texts,
+        r#"names of accounts, or of groups after a '%', as in "alice" or "%wheel""#,
+    ),
     key("guard.pin-path", Shape::Text, "the absolute path of a directory, with no dot in it"),
     key("policy.threshold", Shape::Number, "a number above 0, up to 1000000"),
     key("policy.window", Shape::Text, TIME),

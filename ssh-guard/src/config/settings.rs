@@ -95,8 +95,19 @@ pub struct GuardSettings {
     pub ipv4_prefix: u8,
     /// The bits of an IPv6 address that make a source, 48 to 128.
     pub ipv6_prefix: u8,
+    /// Whose live sessions protect the sources that they come from.
+    pub operators: Operators,
     /// The directory of the bpf file system that maps and links are pinned under; absolute.
     pub pin_path: PathBuf,
+}
+
+/// Accounts whose live sessions protect the sources that they come from.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Operators {
+    /// Accounts by their names.
+    pub accounts: Vec<String>,
+    /// Groups by their names, whose members are meant.
+    pub groups: Vec<String>,
 }
 
 /// Where packets are judged.

@@ -63,7 +63,7 @@ fn every_unknown_key_is_named_with_its_line_and_the_one_that_was_meant() {
     assert_eq!(
         refused("guard.\"a\\nb\" = 1\n"),
         "ssh-guard: c.toml:1: unknown key 'guard.a\\nb'\n\
-         hint: the keys of 'guard' are interfaces, ports, mode, dry-run, ipv4-prefix, ipv6-prefix, pin-path\n"
+         hint: the keys of 'guard' are interfaces, ports, mode, dry-run, ipv4-prefix, ipv6-prefix, operators, pin-path\n"
     );
 }
 

@@ -32,6 +32,9 @@ pub struct Status {
     pub witness_blind: bool,
     /// Whether new sessions are limited for all, because too many are open in which nobody has logged in.
     pub flood_mode: bool,
+    /// Sources that an operator is logged in from, which no rule bans.
+    #[serde(default)]
+    pub protected: u64,
     /// Sockets of banned sources that were closed.
     pub sockets_closed: u64,
     /// What the program has counted, by verdict.

@@ -1,9 +1,9 @@
 //! Who is at the other end of the control socket, and what they may do.
 
-use nix::unistd::{Gid, Uid, User, getgrouplist};
+use nix::unistd::{Gid, Uid, User};
 use tokio::net::UnixStream;
 
-use std::ffi::CString;
+use crate::membership;
 
 /// A process at the other end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,8 +31,7 @@ impl Peer {
 
     fn belongs_to(self, group: Gid) -> bool {
         let Ok(Some(user)) = User::from_uid(self.uid) else { return false };
-        let Ok(name) = CString::new(user.name) else { return false };
-        getgrouplist(&name, self.gid).is_ok_and(|groups| groups.contains(&group))
+        membership::belongs_to(&user, group)
     }
 }
 

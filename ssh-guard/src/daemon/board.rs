@@ -16,6 +16,7 @@ use crate::control::api::{
 use crate::input::Stats;
 use crate::ledger;
 use crate::moment::Moment;
+use crate::session::presence::Presence;
 
 /// The last that was written down.
 pub(super) struct Board {
@@ -29,6 +30,7 @@ pub(super) struct Board {
     pub(super) sockets_closed: IntCounter,
     pub(super) book: Arc<Mutex<Book>>,
     pub(super) drift: watch::Receiver<Option<u64>>,
+    pub(super) presence: watch::Receiver<Arc<Presence>>,
 }
 
 /// An input, as it is shown.
@@ -68,6 +70,7 @@ impl Board {
             sensor_blind,
             witness_blind,
             flood_mode,
+            protected: self.presence.borrow().count() as u64,
             sockets_closed: self.sockets_closed.get(),
             verdicts: verdicts(&kernel.verdicts),
             inputs: self.inputs.iter().map(InputNote::status).collect(),

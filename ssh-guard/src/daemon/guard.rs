@@ -13,6 +13,7 @@ mod dropped;
 mod enact;
 mod limits;
 mod orders;
+mod presence;
 mod reallow;
 mod remarks;
 mod resync;
@@ -46,6 +47,7 @@ use crate::observe::{Gauges, Heartbeat, MapOperation, Metrics, Unbanned};
 use crate::policy::bannable::Protected;
 pub(super) use crate::policy::bannable::is_exempt;
 use crate::policy::{Policy, Standing};
+use crate::session::presence::Presence;
 pub(super) use banning::{check_reason, plain};
 pub(super) use enact::Enactor;
 pub(super) use limits::Logins;
@@ -84,6 +86,8 @@ pub(super) struct Guard {
     pub(super) resync: Resync,
     /// Where it notes how far the inputs were read.
     pub(super) positions: Positions,
+    /// Who is logged in from where.
+    pub(super) presence: Arc<Presence>,
 }
 
 /// What the guard writes in the kernel.
@@ -106,6 +110,8 @@ pub(super) struct Mailbox {
     pub(super) protected: watch::Receiver<Protected>,
     /// What is to be enforced of sessions, whenever that changes.
     pub(super) sessions: watch::Receiver<Orders>,
+    /// Who is logged in from where, whenever that changes.
+    pub(super) presence: watch::Receiver<Arc<Presence>>,
 }
 
 impl Guard {
@@ -136,6 +142,10 @@ impl Guard {
                 Ok(()) = mailbox.sessions.changed() => {
                     let orders = *mailbox.sessions.borrow_and_update();
                     self.limit(orders);
+                }
+                Ok(()) = mailbox.presence.changed() => {
+                    let presence = Arc::clone(&mailbox.presence.borrow_and_update());
+                    self.attend(presence);
                 }
                 Some(batch) = mailbox.late.recv() => self.judge(batch),
                 () = stop.cancelled() => break,
@@ -194,7 +204,9 @@ impl Guard {
         let mut banned = false;
         let judgement = self.policy.observe(event, source, now, || {
             // One that is excepted from its source's blocks is not to bring them about either.
-            if is_exempt(Network::from(address), &self.protected, &self.allowlist) {
+            if is_exempt(Network::from(address), &self.protected, &self.allowlist)
+                || self.presence.protects(source)
+            {
                 return Standing::Exempt;
             }
             banned = self.ledger.is_banned(Network::new(source, prefix), now);
@@ -331,6 +343,7 @@ impl Guard {
 
     /// Puts a ban in force: in the kernel, then in the ledger.
     fn ban(&mut self, ban: &Ban) -> Result<Ban, Fault> {
+        self.check_decided(ban)?;
         let plan = self.plan(ban)?;
         let ban = plan.ban.clone();
         let entry = ban.entry();

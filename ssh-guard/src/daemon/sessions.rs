@@ -23,6 +23,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::operators::Operators;
 use crate::clock;
 use crate::config::settings::LimitSettings;
 use crate::control::api::InterfaceStatus;
@@ -31,6 +32,7 @@ use crate::kernel::{self, KernelClock, Sampler};
 use crate::observe::{MapOperation, Metrics};
 use crate::session::blindness::{Blindness, Change, Seen};
 use crate::session::flood::Flood;
+use crate::session::presence::Presence;
 use crate::session::sensor::{Noticed, Sensor};
 use crate::session::successes::{Success, Successes};
 use crate::session::{Census, Evidence, Rules};
@@ -73,6 +75,8 @@ pub(super) struct Registrar {
     sampler: Arc<Mutex<Sampler>>,
     metrics: Arc<Metrics>,
     book: Arc<Mutex<Book>>,
+    operators: Operators,
+    presence: watch::Sender<Arc<Presence>>,
 }
 
 /// What a registrar is made from.
@@ -86,6 +90,9 @@ pub(super) struct Beginning {
     pub(super) book: Arc<Mutex<Book>>,
     /// How long the sensor must be blind before it is believed.
     pub(super) blind_after: Option<Duration>,
+    pub(super) operators: Operators,
+    /// Where it says who is logged in from where.
+    pub(super) presence: watch::Sender<Arc<Presence>>,
 }
 
 /// What comes in to the registrar, and goes out.
@@ -106,7 +113,18 @@ impl Registrar {
         mask: ssh_guard_common::source::SourceMask,
         from: Beginning,
     ) -> Self {
-        let Beginning { maps, clock, is_known_good, sockets, sampler, metrics, book, blind_after } = from;
+        let Beginning {
+            maps,
+            clock,
+            is_known_good,
+            sockets,
+            sampler,
+            metrics,
+            book,
+            blind_after,
+            operators,
+            presence,
+        } = from;
         let ticks = |time| clock.ticks_in(time);
         let rules = Rules {
             mask,
@@ -131,6 +149,8 @@ impl Registrar {
             sampler,
             metrics,
             book,
+            operators,
+            presence,
         }
     }
 
@@ -211,6 +231,7 @@ impl Registrar {
             crowded: !self.crowded.is_empty(),
             unproven,
         };
+        self.tell_presence(&census);
         let mut book = lock(&self.book);
         if book.flood_mode != flooded {
             tell_flood(flooded, census.unauthenticated, self.flood.budget());
@@ -219,6 +240,24 @@ impl Registrar {
         book.sensor_blind = sensor_blind;
         book.census = Arc::new(census);
         Ok(orders)
+    }
+
+    /// Says who is logged in from where, as far as that has changed.
+    fn tell_presence(&mut self, census: &Census) {
+        let now = clock::now();
+        self.operators.learn(now);
+        let (book, operators) = (lock(&self.book), &mut self.operators);
+        let operator_of =
+            |account| book.accounts.name(account).filter(|name| operators.include(name, now)).map(Arc::from);
+        let presence = Presence::of(census, self.rules.mask, operator_of);
+        drop(book);
+        self.presence.send_if_modified(|before| {
+            let changed = **before != presence;
+            if changed {
+                *before = Arc::new(presence);
+            }
+            changed
+        });
     }
 
     /// Counts the logins that an earlier daemon has marked.

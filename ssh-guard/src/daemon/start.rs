@@ -99,7 +99,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let (protected, protected_seen) = watch::channel(protected);
 
     let from = Parts { maps: followed, clock, last_account };
-    let Begun { registrar, wires, logins, orders: sessions_seen, sight } =
+    let Begun { registrar, wires, logins, orders: sessions_seen, presence, asker, sight } =
         begin(&settings, from, &sampler, &protected_seen, &metrics);
     let blocked = Arc::new(Notify::new());
     let (resync, drift) = Resync::new(clock::now());
@@ -122,12 +122,20 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         work: Work::default(),
         resync,
         positions: positions.clone(),
+        presence: Arc::default(),
     };
     // The guard takes note of the first as of a change.
     guard.protect(protected_seen.borrow().clone());
     let (reading, input_notes, poster) = follow(&settings, chosen, places, &metrics, &to_guard);
     let mut guarding = Stage::new("guard");
-    let mailbox = Mailbox { commands, events, late, protected: protected_seen, sessions: sessions_seen };
+    let mailbox = Mailbox {
+        commands,
+        events,
+        late,
+        protected: protected_seen,
+        sessions: sessions_seen,
+        presence: presence.clone(),
+    };
     guarding.spawn(|stop| guard.run(mailbox, stop));
     let mut keeping = Stage::new("store");
     keeping.spawn(|stop| positions::keep(store, positions, stop));
@@ -144,6 +152,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let around =
         Around { interfaces: interfaces_seen.clone(), sensing: Sensing::new(Arc::clone(&input_notes)) };
     answering.spawn(|stop| registrar.run(wires, around, stop));
+    answering.spawn(|stop| asker.run(stop));
     let allow_files = AllowFiles::new(settings.allow.clone());
     let to_guard = orders.clone();
     answering.spawn(|stop| allow_files.run(to_guard, stop));
@@ -159,6 +168,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         sockets_closed: metrics.sockets_closed(),
         book: Arc::clone(&sight.book),
         drift,
+        presence,
     };
     let counter = Arc::new(Counter { board, sight, guard: orders, keeper: to_keeper, poster });
     answer(&counter, sockets, &mut answering);

@@ -23,6 +23,7 @@ fn every_value_arrives_as_what_it_means() {
         dry-run = true
         ipv4-prefix = 24
         ipv6-prefix = 56
+        operators = ["alice", "%wheel", "%domain users", 'EXAMPLE\bob']
         pin-path = "/sys/fs/bpf/x"
         [policy]
         threshold = 2
@@ -48,6 +49,8 @@ fn every_value_arrives_as_what_it_means() {
         (Mode::Generic, true, 24, 56)
     );
     assert_eq!(guard.mask(), ssh_guard_common::source::SourceMask::new(24, 56));
+    assert_eq!(guard.operators.accounts, ["alice", "EXAMPLE\\bob"]);
+    assert_eq!(guard.operators.groups, ["wheel", "domain users"]);
     assert_eq!(guard.pin_path, PathBuf::from("/sys/fs/bpf/x"));
     let allow: Vec<_> = settings.allow.networks().iter().map(ToString::to_string).collect();
     assert_eq!(allow, ["10.0.0.0/8", "203.0.113.7/32"]);

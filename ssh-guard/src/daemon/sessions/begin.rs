@@ -8,10 +8,12 @@ use tokio::sync::{mpsc, watch};
 use super::{Beginning, Book, Orders, Registrar, SocketWatch, Wires};
 use crate::config::Settings;
 use crate::daemon::guard::Logins;
+use crate::daemon::operators::{Asker, operators};
 use crate::daemon::sampler::Sight;
 use crate::kernel::{self, KernelClock, Sampler};
 use crate::observe::Metrics;
 use crate::policy::bannable::Protected;
+use crate::session::presence::Presence;
 
 /// A registrar that is ready to run, and what others have to do with it.
 pub(in crate::daemon) struct Begun {
@@ -21,6 +23,10 @@ pub(in crate::daemon) struct Begun {
     pub(in crate::daemon) logins: Logins,
     /// For the guard to hear what is to be enforced.
     pub(in crate::daemon) orders: watch::Receiver<Orders>,
+    /// Who is logged in from where.
+    pub(in crate::daemon) presence: watch::Receiver<Arc<Presence>>,
+    /// Asks who is an operator.
+    pub(in crate::daemon) asker: Asker,
     /// For those who ask.
     pub(in crate::daemon) sight: Sight,
 }
@@ -48,6 +54,8 @@ pub(in crate::daemon) fn begin(
     let book = Arc::new(Mutex::new(book));
     let (registrar, successes) = mpsc::channel(LOGINS);
     let (to_guard, orders) = watch::channel(Orders::default());
+    let (operators, asker) = operators(&settings.guard.operators);
+    let (to_all, presence) = watch::channel(Arc::default());
     let from = Beginning {
         maps,
         clock,
@@ -58,12 +66,16 @@ pub(in crate::daemon) fn begin(
         metrics: Arc::clone(metrics),
         book: Arc::clone(&book),
         blind_after: settings.blind_after,
+        operators,
+        presence: to_all,
     };
     Begun {
         registrar: Registrar::new(&settings.limits, mask, from),
         wires: Wires { successes, orders: to_guard },
         logins: Logins { registrar, lost: metrics.logins_lost() },
         orders,
+        presence,
+        asker,
         sight: Sight { sampler: Arc::clone(sampler), book, ports, mask, clock },
     }
 }

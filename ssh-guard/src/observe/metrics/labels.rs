@@ -20,6 +20,8 @@ pub enum Unbanned {
     Manual,
     /// Its source was put into the allowlist.
     Allowed,
+    /// An operator is logged in from its source.
+    Protected,
     /// It made room for another ban.
     Displaced,
 }
@@ -68,7 +70,8 @@ impl LineOutcome {
 }
 
 impl Unbanned {
-    pub(super) const ALL: [Self; 4] = [Self::Expired, Self::Manual, Self::Allowed, Self::Displaced];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Expired, Self::Manual, Self::Allowed, Self::Protected, Self::Displaced];
 
     /// The word for it.
     #[must_use]
@@ -77,6 +80,7 @@ impl Unbanned {
             Self::Expired => "expired",
             Self::Manual => "manual",
             Self::Allowed => "allowed",
+            Self::Protected => "protected",
             Self::Displaced => "displaced",
         }
     }

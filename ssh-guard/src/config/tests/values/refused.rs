@@ -55,6 +55,7 @@ fn a_value_that_its_key_does_not_allow_is_refused_with_what_is_allowed() {
 
 #[test]
 fn what_is_allowed_is_told_in_words() {
+    let operators = r#"must be names of accounts, or of groups after a '%', as in "alice" or "%wheel""#;
     let ports = "must be 1 to 16 different ports from 1 to 65535";
     let long = format!("control.socket = \"/{}\"\n", "x".repeat(107));
     for (text, expected) in [
@@ -71,6 +72,10 @@ fn what_is_allowed_is_told_in_words() {
             "1: 'policy.ladder' holds \"x\" and must be 1 to 16 times, each longer than the one before",
         ),
         ("guard.ports = [\n  22,\n  0,\n]", &format!("3: 'guard.ports' holds 0 and {ports}")),
+        ("guard.operators = [\"alice\", \"\"]", &format!("1: 'guard.operators' holds \"\" and {operators}")),
+        ("guard.operators = [\"%\"]", &format!("1: 'guard.operators' holds \"%\" and {operators}")),
+        ("guard.operators = [\" alice\"]", &format!("1: 'guard.operators' holds \" alice\" and {operators}")),
+        ("guard.operators = [\"a:b\"]", &format!("1: 'guard.operators' holds \"a:b\" and {operators}")),
         ("guard.ports = [65536]", &format!("1: 'guard.ports' holds 65536 and {ports}")),
         (&long, "1: 'control.socket' is something long and must be an absolute path of at most 107 bytes"),
     ] {
