@@ -8,6 +8,7 @@ mod ban;
 mod bans;
 mod check;
 pub mod config;
+mod confirm;
 mod detach;
 mod explain;
 mod logs;
@@ -62,6 +63,11 @@ enum Verb {
     Unban(ban::Unban),
     /// Never drop packets of these networks, or no longer
     Allow(allow::Allow),
+    /// Keep a change that covers your own session, from another session that was opened after it
+    ///
+    /// A 'ban' or an 'allow --remove' that covers the source of the session that it is given from is a trial: it closes no
+    /// session, and is undone after a minute, unless this says that there still is a way in.
+    Confirm,
     /// Take the guard off every interface; bans stay, and a daemon that is started attaches again
     Detach(detach::Detach),
     /// Make the kernel's maps what bans, lists and the allowlist say, and tell what differed
@@ -122,6 +128,7 @@ impl CommandLine {
             Verb::Ban(ban) => ban.act(&daemon()?).await,
             Verb::Unban(unban) => unban.act(&daemon()?, pin_path).await,
             Verb::Allow(allow) => allow.act(&daemon()?).await,
+            Verb::Confirm => confirm::act(&daemon()?).await,
             Verb::Detach(detach) => detach.act(&daemon()?, pin_path).await,
             Verb::Resync => resync::act(&daemon()?).await,
             Verb::Explain(explain) => explain.act(config.as_deref()),

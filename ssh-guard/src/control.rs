@@ -10,6 +10,7 @@
 //! | `POST /v1/unban` [`api::UnbanRequest`] | [`api::Done`] |
 //! | `POST /v1/allow` [`api::AllowRequest`] | [`api::Done`] |
 //! | `POST /v1/disallow` [`api::DisallowRequest`] | [`api::Done`] |
+//! | `POST /v1/confirm` [`api::ConfirmRequest`] | [`api::Done`] |
 //! | `POST /v1/detach` [`api::DetachRequest`] | [`api::Done`] |
 //! | `POST /v1/events` [`events::PostedEvent`], one a line as `application/x-ndjson` | [`events::EventsTaken`] |
 //!
@@ -25,4 +26,5 @@ mod post;
 mod server;
 
 pub use client::Client;
+pub use peer::Peer;
 pub use server::{Desk, Listening, listen};

@@ -21,6 +21,7 @@
 mod adopt;
 mod allow_files;
 mod board;
+mod caller;
 mod closer;
 mod command;
 mod configured;

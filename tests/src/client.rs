@@ -114,6 +114,20 @@ impl<'lab> Client<'lab> {
         HeldSession { process }
     }
 
+    /// Logs in with a private key and stays, for commands to be run there.
+    ///
+    /// # Panics
+    /// When the login does not succeed.
+    #[must_use]
+    pub fn hold_shell(&self, user: &str, key: &Path) -> Shell {
+        let mut command = with_key(key);
+        self.add_destination(&mut command, user);
+        command.arg("echo open; while read -r line; do sh -c \"$line\" 2>&1; echo \"ended $?\"; done");
+        let mut process = self.namespace.start(command);
+        let read = process.wait_for_output("open\n", PATIENCE).len();
+        Shell { process, read }
+    }
+
     /// Opens a TCP connection to a port of the server, and says how that went; it is closed at once.
     ///
     /// # Panics
@@ -194,6 +208,43 @@ impl HeldSession {
         let heard = format!("heard {word}\n");
         self.process.write_line(word).is_ok()
             && crate::wait::poll(within, || self.process.output().contains(&heard).then_some(())).is_some()
+    }
+
+    /// Tells whether ssh has given up.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.has_ended()
+    }
+}
+
+/// An open session that runs commands.
+#[derive(Debug)]
+pub struct Shell {
+    process: Process,
+    /// How much of what it wrote was read.
+    read: usize,
+}
+
+impl Shell {
+    /// Runs a command at the far end, and returns its exit code and what it wrote; none if that does not come in time.
+    pub fn try_run(&mut self, command: &str, within: Duration) -> Option<(i32, String)> {
+        self.process.write_line(command).ok()?;
+        let (output, code) = crate::wait::poll(within, || {
+            let output = self.process.output();
+            let code = output.get(self.read..)?.lines().find_map(|line| line.strip_prefix("ended "))?.parse();
+            Some((output, code.ok()?))
+        })?;
+        let said = output[self.read..].to_owned();
+        self.read = output.len();
+        Some((code, said))
+    }
+
+    /// Runs a command at the far end, and returns its exit code and what it wrote.
+    ///
+    /// # Panics
+    /// When that does not come in time.
+    pub fn run(&mut self, command: &str) -> (i32, String) {
+        let ran = self.try_run(command, PATIENCE);
+        ran.unwrap_or_else(|| panic!("'{command}' does not end, but says:\n{}", self.process.output()))
     }
 
     /// Tells whether ssh has given up.

@@ -11,6 +11,7 @@ use crate::http;
 use crate::netns::Namespace;
 use crate::process::Process;
 pub use crate::site::{Answer, HTTP, Site, program};
+use crate::skip::find_program;
 use crate::wait::{PATIENCE, poll};
 
 /// A running `ssh-guard` with a configuration, a socket and pins of its own, inside a namespace; all of it
@@ -80,11 +81,15 @@ impl<'lab> Daemon<'lab> {
         self.site.configure(config);
     }
 
-    /// Runs `ssh-guard` with `args`, as a client of this daemon, in its namespace.
+    /// Runs `ssh-guard` with `args`, as a client of this daemon, in its namespace; it has no terminal, whatever the tests are
+    /// run from, as it would be taken for somebody's who is logged in.
+    ///
+    /// # Panics
+    /// When there is no `setsid`.
     #[must_use]
     pub fn cli(&self, args: &[&str]) -> Answer {
-        let mut command = Command::new(self.site.program());
-        command.arg("--socket").arg(self.socket()).args(args);
+        let mut command = Command::new(find_program("setsid").expect("setsid is installed"));
+        command.arg(self.site.program()).arg("--socket").arg(self.socket()).args(args);
         Answer::of(self.namespace, command)
     }
 

@@ -21,9 +21,12 @@ pub(super) struct Allow {
     /// What the configuration's 'allow.sources' name is allowed for good.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse, conflicts_with = "remove")]
     length: Option<Duration>,
-    /// Take them out of the allowlist
+    /// Take them out of the allowlist; for a trial of a minute if that covers your own session (see 'confirm')
     #[arg(long)]
     remove: bool,
+    /// Remove them at once, though that covers your own session, or cuts off an operator who is logged in
+    #[arg(long, requires = "remove")]
+    force: bool,
 }
 
 impl Allow {
@@ -34,7 +37,8 @@ impl Allow {
         };
         let networks: Vec<IpNet> = self.networks.iter().map(parse).collect::<Result<_, _>>()?;
         if self.remove {
-            return tell(&daemon.post("/v1/disallow", &DisallowRequest { networks }).await?);
+            let request = DisallowRequest { networks, force: self.force };
+            return tell(&daemon.post("/v1/disallow", &request).await?);
         }
         let seconds = self.length.map(|length| length.as_secs());
         tell(&daemon.post("/v1/allow", &AllowRequest { networks, seconds }).await?)

@@ -242,7 +242,7 @@ pub struct BanRequest {
     pub seconds: u64,
     /// Why.
     pub reason: Option<String>,
-    /// Whether very large networks are meant.
+    /// Whether it is meant though it holds very large networks, covers whoever asks, or cuts an operator off.
     #[serde(default)]
     pub force: bool,
 }
@@ -256,7 +256,7 @@ pub struct ListRequest {
     pub seconds: Option<u64>,
     /// Why.
     pub reason: Option<String>,
-    /// Whether very large networks are meant.
+    /// Whether it is meant though it holds very large networks, covers whoever asks, or cuts an operator off.
     #[serde(default)]
     pub force: bool,
 }
@@ -293,7 +293,14 @@ pub struct AllowRequest {
 pub struct DisallowRequest {
     /// Which ones.
     pub networks: Vec<IpNet>,
+    /// Whether it is meant though it covers whoever asks, or cuts an operator off.
+    #[serde(default)]
+    pub force: bool,
 }
+
+/// Makes a change final that is on trial.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ConfirmRequest {}
 
 /// Takes the programs off every interface.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -25,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::api::{
-    AllowRequest, BanRequest, Bans, DetachRequest, DisallowRequest, Done, ListRequest, Refusal,
-    ResyncRequest, Sessions, Sources, Status, UnbanRequest,
+    AllowRequest, BanRequest, Bans, ConfirmRequest, DetachRequest, DisallowRequest, Done, ListRequest,
+    Refusal, ResyncRequest, Sessions, Sources, Status, UnbanRequest,
 };
 use super::events::{Declined, EventsTaken, Form};
 use super::peer::Peer;
@@ -54,15 +54,30 @@ pub trait Desk: Send + Sync + 'static {
     /// Makes the kernel's maps what they should be, and says what differed.
     fn resync(&self, request: ResyncRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
     /// Bans sources.
-    fn ban(&self, request: BanRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
+    fn ban(&self, request: BanRequest, peer: Peer) -> impl Future<Output = Result<Done, Fault>> + Send;
     /// Bans what is listed.
-    fn list(&self, request: ListRequest, listed: Listed) -> impl Future<Output = Result<Done, Fault>> + Send;
+    fn list(
+        &self,
+        request: ListRequest,
+        listed: Listed,
+        peer: Peer,
+    ) -> impl Future<Output = Result<Done, Fault>> + Send;
     /// Lifts bans.
     fn unban(&self, request: UnbanRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
     /// Allows networks.
     fn allow(&self, request: AllowRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
     /// Takes networks out of the allowlist.
-    fn disallow(&self, request: DisallowRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
+    fn disallow(
+        &self,
+        request: DisallowRequest,
+        peer: Peer,
+    ) -> impl Future<Output = Result<Done, Fault>> + Send;
+    /// Makes a change final that is on trial.
+    fn confirm(
+        &self,
+        request: ConfirmRequest,
+        peer: Peer,
+    ) -> impl Future<Output = Result<Done, Fault>> + Send;
     /// Takes the programs off every interface.
     fn detach(&self, request: DetachRequest) -> impl Future<Output = Result<Done, Fault>> + Send;
     /// Has auth events judged that an application posted.
@@ -145,11 +160,12 @@ impl Listening {
             .route("/v1/unban", posting(unban::<D>))
             .route("/v1/allow", posting(allow::<D>))
             .route("/v1/disallow", posting(disallow::<D>))
+            .route("/v1/confirm", posting(confirm::<D>))
             .route("/v1/detach", posting(detach::<D>))
             .route("/v1/events", posting(post::events::<D>))
             .with_state(desk);
         let prepare = |stream: &tokio::net::UnixStream, _| {
-            let may_change = Peer::of(stream).is_some_and(|peer| peer.may_change(group));
+            let may_change = Peer::of(stream).filter(|peer| peer.may_change(group));
             router.clone().layer(Extension(MayChange(may_change)))
         };
         serve(listener, prepare, BOUNDS, stop).await;
@@ -160,7 +176,7 @@ impl Listening {
         let Self { listener, file: _file, group } = self;
         let router = Router::new().route("/v1/events", posting(post::events::<D>)).with_state(desk);
         let prepare = |stream: &tokio::net::UnixStream, _| {
-            let may_post = Peer::of(stream).is_some_and(|peer| peer.may_change(group));
+            let may_post = Peer::of(stream).filter(|peer| peer.may_change(group));
             router.clone().layer(Extension(MayChange(may_post)))
         };
         serve(listener, prepare, BOUNDS, stop).await;
@@ -172,16 +188,15 @@ const BOUNDS: Bounds = Bounds { connections: 32, connection: Duration::from_mins
 /// The longest body of a request, but for lists, which are read as they come.
 pub(super) const BODY: usize = 1 << 20;
 
-/// Whether who asks may have something changed, or on the socket for that, post events.
+/// Who asks, if they may have something changed, or on the socket for that, post events.
 #[derive(Clone, Copy)]
-pub(super) struct MayChange(bool);
+pub(super) struct MayChange(Option<Peer>);
 
 impl MayChange {
-    pub(super) fn check(self) -> Result<(), Fault> {
-        if self.0 {
-            return Ok(());
-        }
-        Err(Fault::new(Exit::NotPermitted, "this takes root, or the group that the configuration names"))
+    pub(super) fn check(self) -> Result<Peer, Fault> {
+        self.0.ok_or_else(|| {
+            Fault::new(Exit::NotPermitted, "this takes root, or the group that the configuration names")
+        })
     }
 }
 
@@ -264,7 +279,7 @@ async fn list<D: Desk>(
     body: Body,
 ) -> Answer<Done> {
     let listed = async {
-        may.check()?;
+        let peer = may.check()?;
         let refused = |error: NoList| {
             Fault::new(Exit::Usage, format!("this is no list: {error}")).hint("nothing is changed")
         };
@@ -276,33 +291,37 @@ async fn list<D: Desk>(
                 parser.feed(&piece).map_err(refused)?;
             }
         }
-        parser.finish().map_err(refused)
+        Ok((parser.finish().map_err(refused)?, peer))
     };
     match listed.await {
-        Ok(listed) => Answer(desk.list(request, listed).await),
+        Ok((listed, peer)) => Answer(desk.list(request, listed, peer).await),
         Err(fault) => Answer(Err(fault)),
     }
 }
 
-/// A request that changes something, from somebody who may.
+/// A request that changes something, from somebody who may; some ask who that is.
 macro_rules! change {
     ($name:ident, $request:ty) => {
+        change!($name, $request, |_peer|);
+    };
+    ($name:ident, $request:ty, |$peer:ident| $($who:ident)?) => {
         async fn $name<D: Desk>(
             State(desk): State<Arc<D>>,
             Extension(may): Extension<MayChange>,
             Json(request): Json<$request>,
         ) -> Answer<Done> {
-            if let Err(fault) = may.check() {
-                return Answer(Err(fault));
+            match may.check() {
+                Ok($peer) => Answer(desk.$name(request $(, $who)?).await),
+                Err(fault) => Answer(Err(fault)),
             }
-            Answer(desk.$name(request).await)
         }
     };
 }
 
-change!(ban, BanRequest);
+change!(ban, BanRequest, |peer| peer);
 change!(resync, ResyncRequest);
 change!(unban, UnbanRequest);
 change!(allow, AllowRequest);
-change!(disallow, DisallowRequest);
+change!(disallow, DisallowRequest, |peer| peer);
+change!(confirm, ConfirmRequest, |peer| peer);
 change!(detach, DetachRequest);

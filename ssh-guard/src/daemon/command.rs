@@ -1,6 +1,7 @@
 //! What is asked of the guard, and how to ask it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -9,16 +10,17 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::allow_files::Reallowed;
 use super::board::Board;
+use super::caller::{self, Caller};
 use super::guard::{check_reason, length};
 use super::poster::Poster;
 use super::sampler::{Sight, Tally};
 use super::sessions;
-use crate::control::Desk;
 use crate::control::api::{
-    AllowRequest, BanRequest, Bans, DetachRequest, DisallowRequest, Done, ListRequest, ResyncRequest,
-    Sessions, Sources, Status, UnbanRequest,
+    AllowRequest, BanRequest, Bans, ConfirmRequest, DetachRequest, DisallowRequest, Done, ListRequest,
+    ResyncRequest, Sessions, Sources, Status, UnbanRequest,
 };
 use crate::control::events::{Batch, Declined, EventsTaken, Form};
+use crate::control::{Desk, Peer};
 use crate::fault::{Exit, Fault};
 use crate::lists::parse::Listed;
 use crate::lists::{Entries, ListName};
@@ -30,11 +32,12 @@ pub(super) enum Command {
     Describe { sources: Vec<(Source, Tally)>, answer: oneshot::Sender<Sources> },
     Dropped { addresses: Vec<IpAddr>, answer: oneshot::Sender<Vec<IpAddr>> },
     Resync { answer: Reply },
-    Ban { request: BanRequest, answer: Reply },
+    Ban { request: BanRequest, caller: Caller, answer: Reply },
     Load { list: NewList, answer: Reply },
     Unban { request: UnbanRequest, answer: Reply },
     Allow { request: AllowRequest, answer: Reply },
-    Disallow { request: DisallowRequest, answer: Reply },
+    Disallow { request: DisallowRequest, caller: Caller, answer: Reply },
+    Confirm { caller: Caller, answer: Reply },
     Reallow { change: Reallowed },
 }
 
@@ -45,13 +48,14 @@ pub(super) struct NewList {
     pub(super) length: Option<Duration>,
     pub(super) reason: Option<String>,
     pub(super) forced: bool,
+    pub(super) caller: Caller,
 }
 
 impl Command {
     /// Whether it may change which lists are in force, or what they hold.
     pub(super) fn changes_lists(&self) -> bool {
         match self {
-            Self::Load { .. } | Self::Unban { .. } => true,
+            Self::Load { .. } | Self::Unban { .. } | Self::Confirm { .. } => true,
             Self::Bans { .. }
             | Self::Describe { .. }
             | Self::Dropped { .. }
@@ -87,6 +91,19 @@ impl Counter {
 }
 
 impl Counter {
+    /// Finds out where a command comes from, unless that is no matter.
+    async fn caller(&self, peer: Peer, forced: bool) -> Result<Caller, Fault> {
+        if forced {
+            return Ok(Caller::Nowhere);
+        }
+        let ports = Arc::clone(&self.sight.ports);
+        // Going through files takes longer than others may wait.
+        let found = tokio::task::spawn_blocking(move || caller::find(&peer, &ports)).await;
+        found.map_err(|error| {
+            Fault::new(Exit::Failure, "cannot find out where the command comes from").because(error)
+        })
+    }
+
     /// Says so if what was just banned is dropped nowhere.
     fn with_doubts(&self, mut done: Done) -> Done {
         if self.board.status().interfaces.iter().all(|interface| !interface.attached) {
@@ -123,12 +140,13 @@ impl Desk for Counter {
         self.ask(|answer| Command::Resync { answer }).await?
     }
 
-    async fn ban(&self, request: BanRequest) -> Result<Done, Fault> {
-        let done = self.ask(|answer| Command::Ban { request, answer }).await?;
+    async fn ban(&self, request: BanRequest, peer: Peer) -> Result<Done, Fault> {
+        let caller = self.caller(peer, request.force).await?;
+        let done = self.ask(|answer| Command::Ban { request, caller, answer }).await?;
         done.map(|done| self.with_doubts(done))
     }
 
-    async fn list(&self, request: ListRequest, listed: Listed) -> Result<Done, Fault> {
+    async fn list(&self, request: ListRequest, listed: Listed, peer: Peer) -> Result<Done, Fault> {
         let ListRequest { name, seconds, reason, force } = request;
         let length = seconds.map(length).transpose()?;
         check_reason(reason.as_deref())?;
@@ -138,7 +156,8 @@ impl Desk for Counter {
         let entries =
             entries.map_err(|error| Fault::new(Exit::Failure, "cannot sort the list").because(error))?;
         let name = name.map_or(ListName::Input, |name| ListName::File(name.into()));
-        let list = NewList { name, entries, length, reason, forced: force };
+        let caller = self.caller(peer, force).await?;
+        let list = NewList { name, entries, length, reason, forced: force, caller };
         let done = self.ask(|answer| Command::Load { list, answer }).await?;
         done.map(|done| self.with_doubts(done))
     }
@@ -151,8 +170,14 @@ impl Desk for Counter {
         self.ask(|answer| Command::Allow { request, answer }).await?
     }
 
-    async fn disallow(&self, request: DisallowRequest) -> Result<Done, Fault> {
-        self.ask(|answer| Command::Disallow { request, answer }).await?
+    async fn disallow(&self, request: DisallowRequest, peer: Peer) -> Result<Done, Fault> {
+        let caller = self.caller(peer, request.force).await?;
+        self.ask(|answer| Command::Disallow { request, caller, answer }).await?
+    }
+
+    async fn confirm(&self, _: ConfirmRequest, peer: Peer) -> Result<Done, Fault> {
+        let caller = self.caller(peer, false).await?;
+        self.ask(|answer| Command::Confirm { caller, answer }).await?
     }
 
     async fn events(&self, form: Form, body: Bytes) -> Result<EventsTaken, Declined> {

@@ -17,6 +17,7 @@ mod presence;
 mod reallow;
 mod remarks;
 mod resync;
+mod trial;
 mod work;
 
 use std::net::IpAddr;
@@ -54,6 +55,7 @@ pub(super) use limits::Logins;
 pub(super) use orders::length;
 pub(super) use remarks::Remarks;
 pub(super) use resync::Resync;
+pub(super) use trial::Trial;
 use work::Settling;
 pub(super) use work::Work;
 
@@ -88,6 +90,8 @@ pub(super) struct Guard {
     pub(super) positions: Positions,
     /// Who is logged in from where.
     pub(super) presence: Arc<Presence>,
+    /// A change that is undone unless it is confirmed.
+    pub(super) trial: Option<Trial>,
 }
 
 /// What the guard writes in the kernel.
@@ -408,10 +412,11 @@ impl Guard {
             info!(%network, "is no longer in the allowlist: its time is over");
         }
         self.expire_lists(now);
+        let trial = self.expire_trial(now);
         if !expired.bans.is_empty() {
             self.publish();
         }
-        [expired.next, self.lists.next_end(), self.allowlist.next_end()].into_iter().flatten().min()
+        [expired.next, self.lists.next_end(), self.allowlist.next_end(), trial].into_iter().flatten().min()
     }
 
     /// Shows the counts, and has the program leave out maps that hold nothing.

@@ -123,6 +123,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         resync,
         positions: positions.clone(),
         presence: Arc::default(),
+        trial: None,
     };
     // The guard takes note of the first as of a change.
     guard.protect(protected_seen.borrow().clone());

@@ -29,6 +29,7 @@ use message::{Answer, Id, Malformed, Reply, State};
 pub struct Socket {
     family: u8,
     id: Id,
+    inode: u32,
     stage: Stage,
 }
 
@@ -174,6 +175,12 @@ impl Socket {
         address(self.family, self.id.local, self.id.local_port)
     }
 
+    /// The number by which the descriptors of whoever holds it are known; 0 if nobody does.
+    #[must_use]
+    pub fn inode(&self) -> u32 {
+        self.inode
+    }
+
     /// How far its session has come.
     #[must_use]
     pub fn stage(&self) -> Stage {
@@ -188,7 +195,7 @@ impl Socket {
             State::FinWait2 if reply.inode == 0 => return None,
             State::FinWait1 | State::FinWait2 | State::LastAck | State::Closing => Stage::Closing,
         };
-        Some(Self { family: reply.family, id: reply.id, stage })
+        Some(Self { family: reply.family, id: reply.id, inode: reply.inode, stage })
     }
 }
 

@@ -97,6 +97,12 @@ impl Entries {
         }
     }
 
+    /// Whether one of them has an address in common with `network`.
+    #[must_use]
+    pub fn touch(&self, network: Network) -> bool {
+        self.around(network).next().is_some() || self.inside(network).iter().any(|range| !range.is_empty())
+    }
+
     /// Takes exactly this source or network out, and says whether it was there.
     pub fn remove(&mut self, entry: Entry) -> bool {
         let Some(number) = self.find(entry) else { return false };

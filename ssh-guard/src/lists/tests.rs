@@ -61,6 +61,26 @@ fn an_address_stands_for_its_source_and_a_network_that_is_one_is_one() {
 }
 
 #[test]
+fn a_list_touches_the_addresses_and_networks_that_it_blocks_or_a_part_of() {
+    let listed = entries("10.0.0.1\n10.1.0.0/16\n2001:db8::7\n2001:db8:1::9/128\n");
+    for touched in [
+        "10.0.0.1",
+        "10.0.0.0/24",
+        "10.1.2.3",
+        "0.0.0.0/0",
+        "2001:db8::8",
+        "2001:db8::",
+        "2001:db8:1::9",
+        "2001:db8:1::/64",
+    ] {
+        assert!(listed.touch(network(touched)), "{touched}");
+    }
+    for elsewhere in ["10.0.0.2", "10.2.0.0/16", "2001:db8:0:1::7", "2001:db8:1::8"] {
+        assert!(!listed.touch(network(elsewhere)), "{elsewhere}");
+    }
+}
+
+#[test]
 fn what_touches_a_network_is_what_lies_around_it_and_in_it() {
     let mut lists = Lists::new(SourceMask::new(32, 64));
     lists.add(list(

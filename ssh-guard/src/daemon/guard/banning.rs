@@ -8,10 +8,12 @@ use tracing::info;
 
 use super::Guard;
 use super::orders::{Begun, length};
+use super::trial::{AtRisk, Change};
 use crate::allowlist::Covered;
 use crate::ban::{Ban, By, Reason, Scope};
 use crate::clock;
 use crate::control::api::{BanRequest, Done, UnbanRequest};
+use crate::daemon::caller::Caller;
 use crate::fault::{Exit, Fault};
 use crate::lists::{Entry, scope_of};
 use crate::moment::Moment;
@@ -42,7 +44,7 @@ impl Guard {
         addresses.iter().map(address).chain(networks.iter().map(network)).collect()
     }
 
-    pub(super) fn ban_by_hand(&mut self, request: BanRequest) -> Result<Done, Fault> {
+    pub(super) fn ban_by_hand(&mut self, request: BanRequest, caller: Caller) -> Result<Done, Fault> {
         let BanRequest { addresses, networks, seconds, reason, force } = request;
         let length = length(seconds)?;
         check_reason(reason.as_deref())?;
@@ -50,6 +52,7 @@ impl Guard {
         for asked in &asked {
             self.check_bannable(*asked, force)?;
         }
+        let covered = if force { None } else { self.check_covered(&asked, caller)? };
         let mut done = Done::default();
         let now = clock::now();
         let plan = |Asked { entry: (network, scope), .. }: Asked| Ban {
@@ -72,17 +75,52 @@ impl Guard {
         for ban in &bans {
             self.plan(ban)?;
         }
+        if let Some(covered) = covered {
+            return self.try_bans(bans, now, &covered);
+        }
         for ban in bans {
-            if ban.forced {
-                Protected::special_in(ban.network()).try_for_each(|special| self.let_pass(special, None))?;
-            }
-            let ban = self.ban(&ban)?;
-            self.policy.punish(&ban);
-            let network = ban.network();
-            info!(source = %network, seconds, reason, "banned by hand");
-            done.done.push(format!("banned {network} until {}", clock::wall(ban.until)));
+            self.ban_for_good(&ban)?;
+            done.done.push(format!("banned {} until {}", ban.network(), clock::wall(ban.until)));
         }
         Ok(done)
+    }
+
+    /// Puts a ban by hand in force, until its own end.
+    pub(super) fn ban_for_good(&mut self, ban: &Ban) -> Result<(), Fault> {
+        if ban.forced {
+            Protected::special_in(ban.network()).try_for_each(|special| self.let_pass(special, None))?;
+        }
+        let ban = self.ban(ban)?;
+        self.policy.punish(&ban);
+        let seconds = ban.until.since(clock::now()).as_secs();
+        info!(source = %ban.network(), seconds, reason = ban.note, "banned by hand");
+        Ok(())
+    }
+
+    /// Puts bans by hand in force for as long as a trial lasts.
+    fn try_bans(&mut self, bans: Vec<Ban>, since: Moment, covered: &AtRisk) -> Result<Done, Fault> {
+        let until = Self::trial_end(since);
+        let tried = bans.iter().map(|ban| Ban { until: until.min(ban.until), ..ban.clone() });
+        // What is banned for longer already is so without a trial.
+        let tried: Vec<Ban> = tried
+            .filter(|ban| self.ledger.get(ban.network()).is_none_or(|standing| standing.until < ban.until))
+            .collect();
+        let mut done: Vec<String> =
+            bans.iter().map(|ban| format!("banned {} for a trial", ban.network())).collect();
+        // Before anything is dropped for it, so that no session is closed.
+        done.extend(self.begin_trial(since, Change::Bans(bans), covered));
+        for ban in tried {
+            let ban = self.ban(&ban)?;
+            info!(source = %ban.network(), "banned by hand, for a trial");
+        }
+        Ok(Done { done })
+    }
+
+    /// Says whether these cover the caller; refuses those that would cut an operator off.
+    fn check_covered(&self, asked: &[Asked], caller: Caller) -> Result<Option<AtRisk>, Fault> {
+        let covers = |address: Network| asked.iter().any(|asked| asked.entry.0.contains(&address));
+        self.check_operators(covers)?;
+        self.covers_caller(caller, covers).map(|covered| self.check_no_trial().map(|()| covered)).transpose()
     }
 
     /// Refuses what would lock out this machine or somebody in the allowlist, and what nobody bans in passing.

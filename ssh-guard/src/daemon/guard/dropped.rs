@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::Guard;
-use crate::ban::Scope;
+use crate::ban::{Ban, Scope};
 use crate::clock;
 use crate::lists::Entry;
 use crate::moment::Moment;
@@ -17,11 +17,12 @@ impl Guard {
         addresses.into_iter().filter(|address| self.drops(*address, now)).collect()
     }
 
-    /// The answer of `judge` (ssh-guard-ebpf) to a packet of the address, from the same facts.
-    fn drops(&self, address: IpAddr, now: Moment) -> bool {
+    /// The answer of `judge` (ssh-guard-ebpf) to a packet of the address, from the same facts, but for changes on trial: no
+    /// session is closed for those.
+    pub(super) fn drops(&self, address: IpAddr, now: Moment) -> bool {
         let itself = Network::from(address);
         // It is in the kernel's allowlist, or no block stands where it is.
-        if self.is_exempt(itself) {
+        if self.is_exempt(itself) || self.passed_before_trial(itself) {
             return false;
         }
         let source = self.source_of(address);
@@ -33,13 +34,13 @@ impl Guard {
 
     fn is_source_blocked(&self, source: Network, now: Moment) -> bool {
         let banned = self.ledger.get(source).filter(|ban| ban.scope == Scope::Source);
-        banned.is_some_and(|ban| !ban.is_over(now)) || self.is_listed((source, Scope::Source), now)
+        banned.is_some_and(|ban| self.is_final(ban, now)) || self.is_listed((source, Scope::Source), now)
     }
 
     fn is_in_blocked_network(&self, itself: Network, now: Moment) -> bool {
         let bans = self.ledger.get(itself).into_iter().chain(self.ledger.around(itself));
         let mut bans = bans.filter(|ban| ban.scope == Scope::Network);
-        bans.any(|ban| !ban.is_over(now))
+        bans.any(|ban| self.is_final(ban, now))
             || self.is_listed((itself, Scope::Network), now)
             || self
                 .lists
@@ -49,7 +50,13 @@ impl Guard {
 
     /// Whether exactly this is listed, and blocked for that.
     fn is_listed(&self, entry: Entry, now: Moment) -> bool {
-        self.listed_until(entry).is_some_and(|until| until > now)
+        !self.is_exempt(entry.0)
+            && self.lists.naming(entry).any(|list| list.until > now && !self.is_list_on_trial(list))
+    }
+
+    /// Whether a ban is in force, and not on trial.
+    fn is_final(&self, ban: &Ban, now: Moment) -> bool {
+        !ban.is_over(now) && !self.is_ban_on_trial(ban, now)
     }
 
     /// Whether a banned network lets the source pass. Where the kernel does not tell, nobody's session is ended for it.

@@ -6,11 +6,13 @@ use tracing::info;
 
 use super::super::command::{Command, Reply};
 use super::Guard;
+use super::trial::{AtRisk, Change};
 use super::work::{Settling, reply};
 use crate::ban::Ban;
 use crate::clock;
 use crate::config::duration::LONGEST;
 use crate::control::api::{AllowRequest, DisallowRequest, Done};
+use crate::daemon::caller::Caller;
 use crate::fault::{Exit, Fault};
 use crate::lists::Span;
 use crate::moment::Moment;
@@ -28,7 +30,9 @@ impl Guard {
             Command::Bans { after, limit, answer } => answer.send(self.tell_bans(after, limit)).is_err(),
             Command::Describe { sources, answer } => answer.send(self.tell_sources(sources)).is_err(),
             Command::Dropped { addresses, answer } => answer.send(self.tell_dropped(addresses)).is_err(),
-            Command::Ban { request, answer } => answer.send(self.ban_by_hand(request)).is_err(),
+            Command::Ban { request, caller, answer } => {
+                answer.send(self.ban_by_hand(request, caller)).is_err()
+            }
             Command::Resync { answer } => {
                 self.resync.ask(answer);
                 false
@@ -47,13 +51,18 @@ impl Guard {
                 self.answer_when_settled(begun, false, answer);
                 false
             }
-            Command::Disallow { request, answer } => {
-                let begun = self.disallow(&request);
+            Command::Disallow { request, caller, answer } => {
+                let begun = self.disallow(&request, caller);
                 self.answer_when_settled(begun, false, answer);
                 false
             }
             Command::Reallow { change } => {
                 self.reallow(change);
+                false
+            }
+            Command::Confirm { caller, answer } => {
+                let begun = self.confirm(caller);
+                self.answer_when_settled(begun, true, answer);
                 false
             }
         };
@@ -104,17 +113,27 @@ impl Guard {
         Ok((done, left))
     }
 
-    fn disallow(&mut self, request: &DisallowRequest) -> Result<Begun, Fault> {
-        let (mut done, mut left) = Begun::default();
-        for network in request.networks.iter().copied().map(Network::from) {
-            self.leave_allowlist(network)?;
-            if !self.allowlist.remove(network) {
-                if let Some(around) = self.allowlist.network_of(network) {
-                    let what =
-                        format!("{network} is still allowed: it lies in {around}, which is in the allowlist");
-                    return Err(Fault::new(Exit::Failure, what)
-                        .hint(format!("take that out: ssh-guard allow --remove {around}")));
+    fn disallow(&mut self, request: &DisallowRequest, caller: Caller) -> Result<Begun, Fault> {
+        let networks: Vec<Network> = request.networks.iter().copied().map(Network::from).collect();
+        self.check_leaving(&networks)?;
+        let since = clock::now();
+        let taken: Vec<_> = networks.iter().filter_map(|network| self.take_out(*network)).collect();
+        let covered = match self.check_taken(&taken, caller, request.force) {
+            Ok(covered) => covered,
+            Err(fault) => {
+                for (network, until) in taken {
+                    self.allowlist.add(network, until);
                 }
+                return Err(fault);
+            }
+        };
+        // Before anything is dropped for it, so that no session is closed.
+        let trial =
+            covered.map(|covered| self.begin_trial(since, Change::Disallowed(taken.clone()), &covered));
+        let (mut done, mut left) = Begun::default();
+        for network in networks {
+            self.leave_allowlist(network)?;
+            if !taken.iter().any(|(taken, _)| *taken == network) {
                 done.done.push(format!("{network} was not in the allowlist"));
                 continue;
             }
@@ -123,7 +142,46 @@ impl Guard {
             done.done.extend(self.settle_blocks(network)?);
             left.extend(self.settle_listed(network)?);
         }
+        done.done.extend(trial.into_iter().flatten());
         Ok((done, left))
+    }
+
+    /// Refuses to take out what is allowed as a part of something else.
+    fn check_leaving(&self, networks: &[Network]) -> Result<(), Fault> {
+        for network in networks.iter().filter(|network| self.allowlist.until_of(**network).is_none()) {
+            if let Some(around) = self.allowlist.network_of(*network)
+                && !networks.contains(&around)
+            {
+                let what =
+                    format!("{network} is still allowed: it lies in {around}, which is in the allowlist");
+                return Err(Fault::new(Exit::Failure, what)
+                    .hint(format!("take that out: ssh-guard allow --remove {around}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Says whether what was taken out of the allowlist covers the caller; refuses what would cut an operator off.
+    fn check_taken(
+        &self,
+        taken: &[(Network, Option<Moment>)],
+        caller: Caller,
+        forced: bool,
+    ) -> Result<Option<AtRisk>, Fault> {
+        if forced {
+            return Ok(None);
+        }
+        let covers = |address: Network| taken.iter().any(|(network, _)| network.contains(&address));
+        let now = clock::now();
+        self.check_operators(|address| covers(address) && self.drops(address.first().address(), now))?;
+        self.covers_caller(caller, covers).map(|covered| self.check_no_trial().map(|()| covered)).transpose()
+    }
+
+    /// Takes a network out of the allowlist, and not yet out of the kernel's; returns until when it was in it.
+    fn take_out(&mut self, network: Network) -> Option<(Network, Option<Moment>)> {
+        let until = self.allowlist.until_of(network)?;
+        self.allowlist.remove(network);
+        Some((network, until))
     }
 
     /// Brings the blocks that touch a network in line with the allowlist; says which bans that ended.

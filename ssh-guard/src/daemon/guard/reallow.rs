@@ -24,6 +24,7 @@ impl Guard {
                 Err(fault) => warn!(%network, error = fault.told(), "is not allowed"),
             }
         }
+        self.allow_no_more(&gone);
         for network in &gone {
             if !self.allowlist.remove(*network) {
                 continue;

@@ -11,9 +11,11 @@ use tracing::{info, warn};
 use super::super::command::{Command, NewList, Reply};
 use super::Guard;
 use super::remarks::Remarks;
+use super::trial::{AtRisk, Change};
 use crate::ban::{Reason, Scope};
 use crate::clock;
 use crate::control::api::Done;
+use crate::daemon::caller::Caller;
 use crate::fault::{Exit, Fault};
 use crate::lists::{Entry, List, ListName, MOST_LISTS, Size, Span};
 use crate::moment::Moment;
@@ -43,6 +45,7 @@ struct Counting {
     absorbed: Size,
     remarks: Remarks,
     forced: bool,
+    caller: Caller,
     answer: Reply,
 }
 
@@ -119,9 +122,9 @@ impl Guard {
             until: new.length.map_or(Moment::UNTIL_LIFTED, |length| now.plus(length)),
             note: new.reason.map(Into::into),
         };
-        let (new, forced) = (Size::default(), new.forced);
+        let (new, forced, caller) = (Size::default(), new.forced, new.caller);
         let (absorbed, remarks) = (Size::default(), Remarks::default());
-        let counting = Counting { list, at: 0, new, absorbed, remarks, forced, answer };
+        let counting = Counting { list, at: 0, new, absorbed, remarks, forced, caller, answer };
         self.work.jobs.push_back(Job::Count(Box::new(counting)));
     }
 
@@ -139,19 +142,37 @@ impl Guard {
         if end < list.entries.len() {
             return Some(Job::Count(counting));
         }
-        let Counting { list, new, absorbed, remarks, answer, .. } = *counting;
-        if let Err(fault) =
-            remarks.check(list.name.as_str(), FORCE).and_then(|()| self.check_room(&list, new, absorbed))
-        {
-            reply(answer, Err(fault));
-            return None;
+        let Counting { mut list, new, absorbed, remarks, forced, caller, answer, .. } = *counting;
+        let checked = remarks
+            .check(list.name.as_str(), FORCE)
+            .and_then(|()| self.check_room(&list, new, absorbed))
+            .and_then(|()| if forced { Ok(None) } else { self.check_listed(&list, caller) });
+        let covered = match checked {
+            Ok(covered) => covered,
+            Err(fault) => {
+                reply(answer, Err(fault));
+                return None;
+            }
+        };
+        // What it takes the place of stays beside a list that is on trial.
+        let takes_place = list.name.is_file() && covered.is_none();
+        let replaced = takes_place.then(|| self.lists.take(|other| other.name == list.name)).flatten();
+        let mut done = remarks.tell(&list, replaced.is_some());
+        if let Some(covered) = covered {
+            let (name, since, until) = (list.name.clone(), list.since, list.until);
+            done.done.extend(self.begin_trial(since, Change::List { name, since, until }, &covered));
+            list.until = until.min(Self::trial_end(since));
         }
-        let replaced =
-            list.name.is_file().then(|| self.lists.take(|other| other.name == list.name)).flatten();
-        let done = remarks.tell(&list, replaced.is_some());
         self.lists.add(list.clone());
         self.lists.count(new);
         Some(Job::Enter(Box::new(Entering { list, at: 0, replaced, done, answer })))
+    }
+
+    /// Says whether a list covers the caller; refuses one that would cut an operator off.
+    fn check_listed(&self, list: &List, caller: Caller) -> Result<Option<AtRisk>, Fault> {
+        let covers = |address: Network| list.entries.touch(address);
+        self.check_operators(covers)?;
+        self.covers_caller(caller, covers).map(|covered| self.check_no_trial().map(|()| covered)).transpose()
     }
 
     /// Refuses a list that does not fit; bans that others could displace are no room for it.
@@ -208,6 +229,7 @@ impl Guard {
                 let name = list.name.as_str();
                 warn!(list = name, error = fault.told(), "the list is taken back");
                 let taken = self.lists.take(|other| other.name == list.name && other.since == list.since);
+                self.abandon_trial_of(&list);
                 if let Some(replaced) = replaced {
                     self.lists.add(replaced);
                 }
@@ -302,7 +324,7 @@ impl Guard {
 }
 
 impl ListName {
-    fn is_file(&self) -> bool {
+    pub(super) fn is_file(&self) -> bool {
         matches!(self, Self::File(_))
     }
 }
