@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET /v1/status` | [`api::Status`] |
 //! | `GET /v1/bans?after=NET&limit=N` | [`api::Bans`], in the order of the addresses |
+//! | `GET /v1/allowlist?after=NET&limit=N` | [`api::Allowlist`], in the order of the addresses |
 //! | `GET /v1/sources?limit=N` | [`api::Sources`], the busiest first |
 //! | `POST /v1/ban` [`api::BanRequest`] | [`api::Done`] |
 //! | `POST /v1/list?name=FILE&seconds=N&reason=TEXT&force=B`, the list | [`api::Done`] |

@@ -6,15 +6,17 @@ use clap::Args;
 use ipnet::IpNet;
 
 use super::ban::tell;
+use super::output::{answer, table};
 use crate::config::{duration, network};
 use crate::control::Client;
-use crate::control::api::{AllowRequest, DisallowRequest};
+use crate::control::api::{AllowRequest, Allowlist, DisallowRequest};
 use crate::fault::{Exit, Fault};
 
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Allow {
     /// Which networks or addresses
-    #[arg(value_name = "ADDR|NET", required = true)]
+    #[arg(value_name = "ADDR|NET", required_unless_present = "shown")]
     networks: Vec<String>,
     /// For how long: 10m, 1h, 7d [default: until the daemon is started again]
     ///
@@ -27,10 +29,19 @@ pub(super) struct Allow {
     /// Remove them at once, though that covers your own session, or cuts off an operator who is logged in
     #[arg(long, requires = "remove")]
     force: bool,
+    /// Show what is allowed, and until when
+    #[arg(long = "list", conflicts_with_all = ["networks", "length", "remove"])]
+    shown: bool,
+    /// Print what is allowed as JSON
+    #[arg(long, requires = "shown")]
+    json: bool,
 }
 
 impl Allow {
     pub(super) async fn act(self, daemon: &Client) -> Result<(), Fault> {
+        if self.shown {
+            return show(daemon, self.json).await;
+        }
         let parse = |text: &String| {
             network::parse(text)
                 .map_err(|error| Fault::new(Exit::Usage, error.to_string()).hint(error.hint()))
@@ -43,4 +54,27 @@ impl Allow {
         let seconds = self.length.map(|length| length.as_secs());
         tell(&daemon.post("/v1/allow", &AllowRequest { networks, seconds }).await?)
     }
+}
+
+async fn show(daemon: &Client, json: bool) -> Result<(), Fault> {
+    let mut all = Allowlist::default();
+    let mut path = "/v1/allowlist".to_owned();
+    loop {
+        let page: Allowlist = daemon.get(&path).await?;
+        all.allowlist.extend(page.allowlist);
+        let Some(next) = page.next else { break };
+        path = format!("/v1/allowlist?after={}", next.replace('/', "%2F"));
+    }
+    answer(&all, json, text)
+}
+
+fn text(all: &Allowlist) -> String {
+    if all.allowlist.is_empty() {
+        return "the allowlist is empty\n".to_owned();
+    }
+    let mut rows = vec![["NETWORK", "UNTIL"].map(str::to_owned).to_vec()];
+    rows.extend(all.allowlist.iter().map(|entry| {
+        vec![entry.network.clone(), entry.until.map_or("removed".to_owned(), |until| until.to_string())]
+    }));
+    table(&rows)
 }

@@ -156,6 +156,24 @@ pub struct BanEntry {
     pub in_kernel: bool,
 }
 
+/// A page of the allowlist.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Allowlist {
+    /// In the order of the addresses.
+    pub allowlist: Vec<AllowEntry>,
+    /// After which network the next page starts, if there is one.
+    pub next: Option<String>,
+}
+
+/// A network that is never touched.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct AllowEntry {
+    /// The network, or the address.
+    pub network: String,
+    /// When that ends; null for as long as it is configured, or the daemon runs.
+    pub until: Option<Timestamp>,
+}
+
 /// What sources sent to guarded ports, those that have sent anything in a session.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Sources {

@@ -25,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::api::{
-    AllowRequest, BanRequest, Bans, ConfirmRequest, DetachRequest, DisallowRequest, Done, ListRequest,
-    Refusal, ResyncRequest, Sessions, Sources, Status, UnbanRequest,
+    AllowRequest, Allowlist, BanRequest, Bans, ConfirmRequest, DetachRequest, DisallowRequest, Done,
+    ListRequest, Refusal, ResyncRequest, Sessions, Sources, Status, UnbanRequest,
 };
 use super::events::{Declined, EventsTaken, Form};
 use super::peer::Peer;
@@ -43,6 +43,12 @@ pub trait Desk: Send + Sync + 'static {
     fn status(&self) -> Status;
     /// The bans of at most `limit` sources and networks after `after`.
     fn bans(&self, after: Option<Network>, limit: usize) -> impl Future<Output = Result<Bans, Fault>> + Send;
+    /// At most `limit` networks of the allowlist after `after`.
+    fn allowlist(
+        &self,
+        after: Option<Network>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Allowlist, Fault>> + Send;
     /// At most `limit` sources.
     fn sources(&self, limit: usize) -> impl Future<Output = Result<Sources, Fault>> + Send;
     /// At most `limit` sessions, of the sources that lie in `of` or hold it.
@@ -152,6 +158,7 @@ impl Listening {
         let router = Router::new()
             .route("/v1/status", get(status::<D>))
             .route("/v1/bans", get(bans::<D>))
+            .route("/v1/allowlist", get(allowlist::<D>))
             .route("/v1/sources", get(sources::<D>))
             .route("/v1/sessions", get(sessions::<D>))
             .route("/v1/ban", posting(ban::<D>))
@@ -248,6 +255,10 @@ async fn status<D: Desk>(State(desk): State<Arc<D>>) -> Json<Status> {
 
 async fn bans<D: Desk>(State(desk): State<Arc<D>>, Query(page): Query<Page>) -> Answer<Bans> {
     Answer(desk.bans(page.after.map(Network::from), page.limit.unwrap_or(PAGE).min(PAGE)).await)
+}
+
+async fn allowlist<D: Desk>(State(desk): State<Arc<D>>, Query(page): Query<Page>) -> Answer<Allowlist> {
+    Answer(desk.allowlist(page.after.map(Network::from), page.limit.unwrap_or(PAGE).min(PAGE)).await)
 }
 
 async fn sources<D: Desk>(State(desk): State<Arc<D>>, Query(page): Query<Page>) -> Answer<Sources> {

@@ -16,8 +16,8 @@ use super::poster::Poster;
 use super::sampler::{Sight, Tally};
 use super::sessions;
 use crate::control::api::{
-    AllowRequest, BanRequest, Bans, ConfirmRequest, DetachRequest, DisallowRequest, Done, ListRequest,
-    ResyncRequest, Sessions, Sources, Status, UnbanRequest,
+    AllowRequest, Allowlist, BanRequest, Bans, ConfirmRequest, DetachRequest, DisallowRequest, Done,
+    ListRequest, ResyncRequest, Sessions, Sources, Status, UnbanRequest,
 };
 use crate::control::events::{Batch, Declined, EventsTaken, Form};
 use crate::control::{Desk, Peer};
@@ -29,6 +29,7 @@ use crate::network::Network;
 /// A question or an order to the guard, with the way back for its answer.
 pub(super) enum Command {
     Bans { after: Option<Network>, limit: usize, answer: oneshot::Sender<Bans> },
+    Allowed { after: Option<Network>, limit: usize, answer: oneshot::Sender<Allowlist> },
     Describe { sources: Vec<(Source, Tally)>, answer: oneshot::Sender<Sources> },
     Dropped { addresses: Vec<IpAddr>, answer: oneshot::Sender<Vec<IpAddr>> },
     Resync { answer: Reply },
@@ -57,6 +58,7 @@ impl Command {
         match self {
             Self::Load { .. } | Self::Unban { .. } | Self::Confirm { .. } => true,
             Self::Bans { .. }
+            | Self::Allowed { .. }
             | Self::Describe { .. }
             | Self::Dropped { .. }
             | Self::Resync { .. }
@@ -121,6 +123,10 @@ impl Desk for Counter {
 
     async fn bans(&self, after: Option<Network>, limit: usize) -> Result<Bans, Fault> {
         self.ask(|answer| Command::Bans { after, limit, answer }).await
+    }
+
+    async fn allowlist(&self, after: Option<Network>, limit: usize) -> Result<Allowlist, Fault> {
+        self.ask(|answer| Command::Allowed { after, limit, answer }).await
     }
 
     async fn sources(&self, limit: usize) -> Result<Sources, Fault> {

@@ -9,7 +9,7 @@ use super::banning::plain;
 use crate::allowlist::Covered;
 use crate::ban::{Ban, Reason};
 use crate::clock;
-use crate::control::api::{BanEntry, Bans, SourceEntry, Sources};
+use crate::control::api::{AllowEntry, Allowlist, BanEntry, Bans, SourceEntry, Sources};
 use crate::daemon::sampler::Tally;
 use crate::lists::{Entry, List};
 use crate::moment::Moment;
@@ -82,6 +82,17 @@ impl Guard {
             in_kernel: block.as_ref().is_some_and(in_force),
             ..BanEntry::default()
         }
+    }
+
+    /// At most `limit` networks of the allowlist after `after`.
+    pub(super) fn tell_allowed(&self, after: Option<Network>, limit: usize) -> Allowlist {
+        let told: Vec<_> = self.allowlist.after(after).take(limit).collect();
+        let next = told.last().filter(|_| told.len() == limit).map(|(last, _)| last.to_string());
+        let tell = |(network, until): (Network, Option<Moment>)| AllowEntry {
+            network: plain(network),
+            until: until.map(clock::wall),
+        };
+        Allowlist { allowlist: told.into_iter().map(tell).collect(), next }
     }
 
     /// The sources with what is known of them beside what the program counted.

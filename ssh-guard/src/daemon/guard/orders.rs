@@ -28,6 +28,9 @@ impl Guard {
         let Some(command) = self.put_off(command) else { return };
         let gone = match command {
             Command::Bans { after, limit, answer } => answer.send(self.tell_bans(after, limit)).is_err(),
+            Command::Allowed { after, limit, answer } => {
+                answer.send(self.tell_allowed(after, limit)).is_err()
+            }
             Command::Describe { sources, answer } => answer.send(self.tell_sources(sources)).is_err(),
             Command::Dropped { addresses, answer } => answer.send(self.tell_dropped(addresses)).is_err(),
             Command::Ban { request, caller, answer } => {
