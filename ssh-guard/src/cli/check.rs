@@ -6,6 +6,7 @@ use clap::Args;
 use nix::unistd::Uid;
 use serde::Serialize;
 
+use super::config::overlap;
 use super::output::answer;
 use crate::config::{Config, Settings};
 use crate::control::{Client, api};
@@ -98,6 +99,12 @@ impl Findings {
             Ok(lists) => {
                 let entries: usize = lists.iter().map(|list| list.entries.len()).sum();
                 self.ok("lists", format!("{entries} sources and networks in {} lists", lists.len()));
+                let allowed: Vec<_> = settings.allow.networks().into_iter().map(Into::into).collect();
+                for list in lists.iter() {
+                    if let Some(remark) = overlap(list.name.as_str(), &list.entries, &allowed) {
+                        self.ok("lists", remark);
+                    }
+                }
             }
             Err(fault) => self.fault("lists", &fault),
         }

@@ -8,6 +8,8 @@ use clap::Subcommand;
 use crate::config::{Config, DEFAULT_PATH, SAMPLE};
 use crate::fault::{Exit, Fault};
 use crate::list_file;
+use crate::lists::Entries;
+use crate::network::Network;
 
 /// What is asked of the configuration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Subcommand)]
@@ -64,17 +66,37 @@ pub fn show(path: Option<&Path>, json: bool, out: &mut impl Write) -> Result<(),
 /// Fails if the configuration cannot be read or is wrong, and if `out` cannot be written.
 pub fn check(path: Option<&Path>, out: &mut impl Write) -> Result<(), Fault> {
     let (_, settings) = Config::load(path)?;
+    let allowed: Vec<Network> = settings.allow.networks().into_iter().map(Network::from).collect();
+    let mask = settings.guard.mask();
+    let mut remarks: Vec<String> = Vec::new();
+    remarks.extend(overlap("block.networks", &Entries::new(settings.block.listed, mask), &allowed));
     for file in &settings.block.files {
-        list_file::read(file, Exit::Configuration)?;
+        let listed = list_file::read(file, Exit::Configuration)?;
+        remarks.extend(overlap(&file.display().to_string(), &Entries::new(listed, mask), &allowed));
     }
     let said = match path {
         Some(path) => format!("'{}' is right", path.display()),
         None if Path::new(DEFAULT_PATH).exists() => format!("'{DEFAULT_PATH}' is right"),
         None => format!("there is no '{DEFAULT_PATH}': the defaults are in effect"),
     };
-    let allowed = settings.allow.networks().len();
-    written(writeln!(out, "{said} (inputs: {}, networks allowed: {allowed})", settings.inputs.len()))
+    let (inputs, allowed) = (settings.inputs.len(), allowed.len());
+    written(writeln!(out, "{said} (inputs: {inputs}, networks allowed: {allowed})"))?;
+    remarks.iter().try_for_each(|remark| written(writeln!(out, "remark: {remark}")))
 }
+
+/// What there is to say where a list blocks what is allowed, or a part of it.
+pub(super) fn overlap(name: &str, listed: &Entries, allowed: &[Network]) -> Option<String> {
+    let both: Vec<String> =
+        allowed.iter().filter(|network| listed.touch(**network)).map(Network::to_string).collect();
+    let shown = both.get(..TOLD).map_or_else(|| both.join(", "), |first| first.join(", ") + ", …");
+    let many = both.len();
+    (many > 0).then(|| {
+        format!("'{name}' lists what is allowed, too ({many}): the allowlist wins, and it passes: {shown}")
+    })
+}
+
+/// So many networks are named at most.
+const TOLD: usize = 5;
 
 fn written(result: io::Result<()>) -> Result<(), Fault> {
     match result {
@@ -109,6 +131,32 @@ mod tests {
         assert_eq!(
             printed(ConfigVerb::Check, Some(&path)),
             format!("'{}' is right (inputs: 1, networks allowed: 0)\n", path.display())
+        );
+    }
+
+    #[test]
+    fn what_is_allowed_and_blocked_is_no_mistake_and_told() {
+        let (directory, path) = in_a_file("");
+        let [allowed, blocked] = ["allowed", "blocked"].map(|name| directory.path().join(name));
+        std::fs::write(&allowed, "198.51.100.7\n203.0.113.0/24\n").unwrap();
+        std::fs::write(&blocked, "203.0.113.9\n192.0.2.0/24\n2001:db8::/32\n").unwrap();
+        let text = format!(
+            "allow = {{ sources = ['10.0.0.1', '2001:db8:7::7'], files = [{allowed:?}] }}\n\
+             block = {{ networks = ['10.0.0.0/8', '192.0.2.1'], files = [{blocked:?}] }}\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        let printed = printed(ConfigVerb::Check, Some(&path));
+        let told: Vec<&str> = printed.lines().skip(1).collect();
+        assert_eq!(
+            told,
+            [
+                "remark: 'block.networks' lists what is allowed, too (1): the allowlist wins, and it passes: 10.0.0.1/32",
+                &format!(
+                    "remark: '{}' lists what is allowed, too (2): the allowlist wins, and it passes: \
+                     203.0.113.0/24, 2001:db8:7::7/128",
+                    blocked.display()
+                ),
+            ]
         );
     }
 
