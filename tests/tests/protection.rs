@@ -91,6 +91,23 @@ fn no_rule_bans_where_an_operator_is_logged_in_from_as_long_as_that_lasts() {
 }
 
 #[test]
+fn an_operator_who_is_logged_in_is_known_again_when_the_daemon_is_started_again() {
+    needs!(ALL[0], ALL[1], ALL[2], ALL[3], ALL[4]);
+    let lab = Lab::new();
+    let mut guarded = Guarded::start(&lab, "guard.operators = ['root']");
+    let _session = lab.client(V4).hold_session("root", &guarded.sshd.key());
+    let _nobodys = lab.client(OTHER).hold_session("alice", &guarded.sshd.key());
+    protected(&guarded, 1);
+    guarded.wait_for(OTHER, "sessions_authenticated", 1);
+    guarded.daemon.kill9();
+    guarded.daemon.start_again();
+    protected(&guarded, 1);
+    assert_eq!(guarded.sessions(V4)[0]["account"], "root");
+    guarded.daemon.cli(&["ban", V4]).assert_refused(2, &["'root' is an operator"]);
+    assert_eq!(guarded.daemon.cli(&["ban", OTHER]).code, 0);
+}
+
+#[test]
 fn no_command_cuts_an_operator_off_in_passing() {
     needs!(ALL[0], ALL[1], ALL[2], ALL[3], ALL[4]);
     let lab = Lab::new();

@@ -272,7 +272,7 @@ fn a_daemon_that_is_killed_and_started_again_knows_the_sessions_and_counts_none_
     guarded.wait_for(SOURCE_V6, "sessions_open", 1);
     let session = &guarded.sessions(V4)[0];
     assert_eq!(session["stage"], "authenticated", "{session}");
-    assert_eq!(session["account"], Value::Null, "names are not kept in the kernel");
+    assert_eq!(session["account"], Value::Null, "only the test's server has this account");
     let after = guarded.source(V4).unwrap();
     for (count, most) in [("packets", 20), ("sessions_opened", 0), ("sessions_authenticated", 0)] {
         let [before, after] = [&before, &after].map(|told| told[count].as_u64().unwrap());

@@ -5,7 +5,7 @@
 //! children, and `sudo` and `su` change nothing in that, while they do take `SSH_CONNECTION` away. What runs in `tmux`,
 //! `screen` or `mosh` is no child of any session, but has a terminal that somebody must sit at: then it cannot be told.
 
-mod process;
+pub(super) mod process;
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;

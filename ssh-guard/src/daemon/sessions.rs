@@ -7,6 +7,7 @@
 pub(super) mod begin;
 pub(super) mod book;
 pub(super) mod half_open;
+mod holders;
 pub(super) mod sensing;
 mod sockets;
 
@@ -77,6 +78,7 @@ pub(super) struct Registrar {
     book: Arc<Mutex<Book>>,
     operators: Operators,
     presence: watch::Sender<Arc<Presence>>,
+    ports: Arc<[u16]>,
 }
 
 /// What a registrar is made from.
@@ -93,6 +95,8 @@ pub(super) struct Beginning {
     pub(super) operators: Operators,
     /// Where it says who is logged in from where.
     pub(super) presence: watch::Sender<Arc<Presence>>,
+    /// The guarded ports.
+    pub(super) ports: Arc<[u16]>,
 }
 
 /// What comes in to the registrar, and goes out.
@@ -124,6 +128,7 @@ impl Registrar {
             blind_after,
             operators,
             presence,
+            ports,
         } = from;
         let ticks = |time| clock.ticks_in(time);
         let rules = Rules {
@@ -151,6 +156,7 @@ impl Registrar {
             book,
             operators,
             presence,
+            ports,
         }
     }
 
@@ -200,7 +206,7 @@ impl Registrar {
         let mut marks: HashMap<SessionKey, Authenticated> = self.maps.marks()?.into_iter().collect();
         let now = self.clock.ticks_of(clock::now());
         if !std::mem::replace(&mut self.begun, true) {
-            self.recall(&records, &marks);
+            self.recall(&records, &mut marks);
         }
         let successes = heard.len();
         for success in heard {
@@ -260,13 +266,32 @@ impl Registrar {
         });
     }
 
-    /// Counts the logins that an earlier daemon has marked.
-    fn recall(&self, records: &[(SessionKey, SessionRecord)], marks: &HashMap<SessionKey, Authenticated>) {
-        let mut book = lock(&self.book);
-        for (key, record) in records {
-            if marks.get(key).is_some_and(|mark| mark.session == record.first_seen) {
-                book.past.touch(&self.rules.mask.apply(key.client)).authenticated += 1;
-            }
+    /// Counts the logins that an earlier daemon has marked, and finds out whose they are.
+    fn recall(
+        &mut self,
+        records: &[(SessionKey, SessionRecord)],
+        marks: &mut HashMap<SessionKey, Authenticated>,
+    ) {
+        let is_marked = |(key, record): &&(SessionKey, SessionRecord)| {
+            marks.get(key).is_some_and(|mark| mark.session == record.first_seen)
+        };
+        let marked: Vec<&(SessionKey, SessionRecord)> = records.iter().filter(is_marked).collect();
+        if marked.is_empty() {
+            return;
+        }
+        let names = holders::accounts(&self.ports).unwrap_or_else(|fault| {
+            debug!(error = fault.told(), "whose sessions are open is not known");
+            HashMap::new()
+        });
+        for (key, record) in marked {
+            let mut book = lock(&self.book);
+            book.past.touch(&self.rules.mask.apply(key.client)).authenticated += 1;
+            let Some(name) = names.get(&(key.client, key.client_port)) else { continue };
+            let mark = Authenticated { account: book.accounts.number(name), session: record.first_seen };
+            drop(book);
+            marks.insert(*key, mark);
+            let written = self.maps.mark(*key, mark);
+            self.note(written, MapOperation::Mark);
         }
     }
 

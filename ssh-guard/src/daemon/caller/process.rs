@@ -31,17 +31,22 @@ impl Processes for Machine {
     }
 
     fn sockets(&self, pid: u32) -> io::Result<Vec<u64>> {
-        let mut inodes = Vec::new();
-        for descriptor in fs::read_dir(format!("/proc/{pid}/fd"))? {
-            // One that is closed meanwhile is none of a session that goes on.
-            let Ok(target) = descriptor.and_then(|descriptor| fs::read_link(descriptor.path())) else {
-                continue;
-            };
-            let inode = target.to_str().and_then(|name| name.strip_prefix("socket:[")?.strip_suffix(']'));
-            inodes.extend(inode.and_then(|inode| inode.parse::<u64>().ok()));
-        }
-        Ok(inodes)
+        sockets_of(pid)
     }
+}
+
+/// The inodes of the sockets that a process holds.
+pub(in crate::daemon) fn sockets_of(pid: u32) -> io::Result<Vec<u64>> {
+    let mut inodes = Vec::new();
+    for descriptor in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        // One that is closed meanwhile is none of a session that goes on.
+        let Ok(target) = descriptor.and_then(|descriptor| fs::read_link(descriptor.path())) else {
+            continue;
+        };
+        let inode = target.to_str().and_then(|name| name.strip_prefix("socket:[")?.strip_suffix(']'));
+        inodes.extend(inode.and_then(|inode| inode.parse::<u64>().ok()));
+    }
+    Ok(inodes)
 }
 
 /// Reads `/proc/PID/stat`; `ticks`: how many of its units a second has.

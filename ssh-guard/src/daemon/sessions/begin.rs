@@ -68,6 +68,7 @@ pub(in crate::daemon) fn begin(
         blind_after: settings.blind_after,
         operators,
         presence: to_all,
+        ports: Arc::clone(&ports),
     };
     Begun {
         registrar: Registrar::new(&settings.limits, mask, from),
