@@ -90,7 +90,7 @@ impl<K: Hash + Eq + Clone, V: Default> Recent<K, V> {
         if new && self.slots.len() > self.capacity {
             slot = self.least(slot, None);
             // The new one, which is the last, comes to lie where another one lay.
-            self.evict(slot);
+            drop(self.evict(slot));
         }
         &mut self.slots[slot].value
     }
@@ -98,17 +98,36 @@ impl<K: Hash + Eq + Clone, V: Default> Recent<K, V> {
     /// Finds or makes an entry, changes it, and gives it the rank that comes of that, or drops it if none does. A full
     /// table evicts the least entry afterwards, which may be this one.
     pub fn update<T>(&mut self, key: &K, change: impl FnOnce(&mut V) -> (Option<Rank>, T)) -> T {
+        self.exchange(key, change).0
+    }
+
+    /// Does the same, and gives what was evicted as well.
+    pub fn exchange<T>(
+        &mut self,
+        key: &K,
+        change: impl FnOnce(&mut V) -> (Option<Rank>, T),
+    ) -> (T, Option<V>) {
         let (slot, _) = self.find_or_make(key);
         let (rank, told) = change(&mut self.slots[slot].value);
         match rank {
             Some(rank) => self.set_rank(slot, rank),
             None => drop(self.take(slot)),
         }
-        if self.slots.len() > self.capacity {
-            let victim = self.least(self.slots.len(), Some(slot));
-            self.evict(victim);
+        if self.slots.len() <= self.capacity {
+            return (told, None);
         }
-        told
+        let victim = self.least(self.slots.len(), Some(slot));
+        (told, Some(self.evict(victim)))
+    }
+
+    /// Evicts the least entry, full or not, which may be that of `newest`.
+    pub fn give_up(&mut self, newest: Option<&K>) -> Option<V> {
+        if self.is_empty() {
+            return None;
+        }
+        let newest = newest.and_then(|key| self.find(key));
+        let victim = self.least(self.slots.len(), newest);
+        Some(self.evict(victim))
     }
 
     /// Takes an entry out.
@@ -118,18 +137,32 @@ impl<K: Hash + Eq + Clone, V: Default> Recent<K, V> {
 
     /// Looks at the next `limit` entries, round and round, drops those that are `stale`, and says how many those were.
     pub fn sweep(&mut self, limit: usize, stale: impl Fn(&V) -> bool) -> usize {
+        self.walk(limit, |value, rank| (!stale(value)).then_some(rank))
+    }
+
+    /// Looks at the next `limit` entries, round and round, gives each the rank that `rank` says, and drops those that it
+    /// gives none.
+    pub fn review(&mut self, limit: usize, mut rank: impl FnMut(&V) -> Option<Rank>) {
+        self.walk(limit, |value, _| rank(value));
+    }
+
+    fn walk(&mut self, limit: usize, mut rank: impl FnMut(&V, Rank) -> Option<Rank>) -> usize {
         let mut dropped = 0;
         for _ in 0..limit.min(self.slots.len()) {
             if self.hand >= self.slots.len() {
                 self.hand = 0;
             }
-            match self.slots.get(self.hand) {
-                Some(slot) if stale(&slot.value) => {
-                    // Another entry takes its place, and is looked at next.
-                    drop(self.take(self.hand));
-                    dropped += 1;
+            let Some(Slot { value, rank: before, .. }) = self.slots.get(self.hand) else { break };
+            let before = *before;
+            if let Some(rank) = rank(value, before) {
+                if rank != before {
+                    self.set_rank(self.hand, rank);
                 }
-                _ => self.hand += 1,
+                self.hand += 1;
+            } else {
+                // Another entry takes its place, and is looked at next.
+                drop(self.take(self.hand));
+                dropped += 1;
             }
         }
         dropped
@@ -140,7 +173,7 @@ impl<K: Hash + Eq + Clone, V: Default> Recent<K, V> {
         self.capacity = capacity.clamp(1, MOST);
         while self.slots.len() > self.capacity {
             let victim = self.least(self.slots.len(), None);
-            self.evict(victim);
+            drop(self.evict(victim));
         }
     }
 
@@ -217,9 +250,9 @@ impl<K: Hash + Eq + Clone, V: Default> Recent<K, V> {
         least.unwrap_or(from)
     }
 
-    fn evict(&mut self, slot: usize) {
-        drop(self.take(slot));
+    fn evict(&mut self, slot: usize) -> V {
         self.evicted = self.evicted.saturating_add(1);
+        self.take(slot)
     }
 
     /// Takes an entry out; the last one comes to lie in its place.

@@ -124,3 +124,50 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_review_ranks_every_entry_anew_and_drops_those_without_a_rank() {
+    let mut table = Recent::<u32, u32>::new(100);
+    for key in 0..100 {
+        table.update(&key, |value| {
+            *value = key;
+            (Some(Rank::High), ())
+        });
+    }
+    let rank = |value: &u32| match value % 4 {
+        0 => None,
+        1 => Some(Rank::High),
+        _ => Some(Rank::Low),
+    };
+    (0..34).for_each(|_| table.review(3, rank));
+    assert_eq!(table.len(), 75);
+    let given_up: Vec<u32> = (0..50).filter_map(|_| table.give_up(None)).collect();
+    let kept = (0..100).filter(|key| table.get(key).is_some() && key % 4 == 1).count();
+    assert_eq!((given_up.len(), table.len(), table.evicted()), (50, 25, 50));
+    assert!(kept >= 20, "what matters stays: {kept} of 25");
+}
+
+#[test]
+fn what_is_given_up_may_be_the_newest() {
+    let mut table = Recent::<u32, u32>::new(9);
+    assert_eq!(table.give_up(None), None);
+    table.update(&1, |value| {
+        *value = 10;
+        (Some(Rank::Middle), ())
+    });
+    table.update(&2, |value| {
+        *value = 20;
+        (Some(Rank::Low), ())
+    });
+    assert_eq!(table.give_up(Some(&2)), Some(20));
+    let mut add = |key| {
+        let value = |value: &mut u32| {
+            *value = key;
+            (Some(Rank::Middle), ())
+        };
+        table.exchange(&key, value).1
+    };
+    assert!((3..11).all(|key| add(key).is_none()), "there is room");
+    let evicted = add(11).unwrap();
+    assert_eq!((table.len(), evicted != 20), (9, true));
+}
