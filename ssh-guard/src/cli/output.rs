@@ -1,5 +1,6 @@
 //! Writes what a verb has to say.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -53,16 +54,35 @@ pub(super) fn answer<A: Serialize>(
     }
     let text = serde_json::to_string_pretty(answer)
         .map_err(|error| Fault::new(Exit::Failure, "cannot write the output").because(error))?;
-    to_stdout(&(text + "\n"))
+    to_stdout(&(harmless_json(&text) + "\n"))
 }
 
 /// The text with what would command a terminal, or end the line, written as an escape.
-fn harmless(text: &str) -> String {
+pub(super) fn harmless(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() { safe.extend(c.escape_default()) } else { safe.push(c) }
+        if commands(c) { safe.extend(c.escape_default()) } else { safe.push(c) }
     }
     safe
+}
+
+/// The same of JSON that is laid out in lines: what serde leaves as it is (DEL, the controls of ISO 6429 with eight bits)
+/// stands in strings only.
+fn harmless_json(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        if commands(c) && c != '\n' {
+            write!(safe, "\\u{:04x}", u32::from(c)).expect("a string takes all");
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+/// Whether a letter is a control, or turns the direction in which what follows is shown (Unicode UAX #9).
+fn commands(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Lays rows out in columns as wide as they must be; the first row is the head. Columns of numbers are told by their
@@ -102,5 +122,13 @@ mod tests {
     fn a_cell_commands_no_terminal_and_ends_no_line() {
         let rows = [vec!["RULE".to_owned()], vec!["too\nnosy\u{1b}[31m ü".to_owned()]];
         assert_eq!(table(&rows), "RULE\ntoo\\nnosy\\u{1b}[31m ü\n");
+    }
+
+    #[test]
+    fn json_commands_no_terminal_and_says_the_same() {
+        let said = ["\u{1b}[2J \u{9b}31m \u{7f} \u{202e}ü\n".to_owned()];
+        let shown = harmless_json(&serde_json::to_string_pretty(&said).unwrap());
+        assert!(!shown.chars().any(|c| commands(c) && c != '\n') && shown.contains('ü'), "{shown:?}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&shown).unwrap(), said);
     }
 }
