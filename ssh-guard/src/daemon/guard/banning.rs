@@ -164,13 +164,12 @@ impl Guard {
 
     fn unban_each(&mut self, asked: &[Asked]) -> Result<Begun, Fault> {
         let mut done = Done::default();
-        let mut holders: Vec<Holder> = Vec::new();
-        for Asked { itself, entry } in asked {
+        for Asked { entry, .. } in asked {
             done.done.push(self.unban_one(*entry)?);
-            if let Some(holder) = self.holder(*itself, *entry) {
-                holders.push(holder);
-            }
         }
+        // Only now: an address and the network around it may have been named together.
+        let holders: Vec<Holder> =
+            asked.iter().filter_map(|Asked { itself, entry }| self.holder(*itself, *entry)).collect();
         let Some(first) = holders.first() else { return Ok((done, Vec::new())) };
         let stay: Vec<&str> = holders.iter().map(|holder| holder.told.as_str()).collect();
         let told = [done.done.join("; "), stay.join("; ")].join("; ");
@@ -203,7 +202,7 @@ impl Guard {
     }
 
     /// How many bans and entries of lists lie in a network.
-    fn inside(&self, network: Network) -> usize {
+    pub(super) fn inside(&self, network: Network) -> usize {
         let bans = self.ledger.touching(network).filter(|ban| network.contains(&ban.network())).count();
         let (_, spans) = self.lists.touching(network);
         bans + spans.iter().map(|(_, range)| range.len()).sum::<usize>()
