@@ -12,6 +12,7 @@ pub mod attempts;
 pub mod bait;
 pub mod bannable;
 pub mod blast;
+pub mod evidence;
 pub mod extension;
 pub mod flood;
 pub mod hidden;
@@ -34,7 +35,7 @@ use std::time::Duration;
 
 use ssh_guard_common::source::Source;
 
-use crate::ban::{Ban, Reason, Scope};
+use crate::ban::{Ban, By, Reason, Scope};
 use crate::event::{AuthEvent, Kind};
 use crate::moment::Moment;
 use crate::network::Network;
@@ -43,6 +44,7 @@ use attempts::{Attempts, Charge, PORTLESS_LIFE, Who};
 use bait::Bait;
 use blast::{Beyond, Blast, Held};
 pub use decision::{Decision, Evidence};
+use evidence::{Added, Trace, Trails};
 use hidden::Majority;
 use known_good::{KnownGood, Many};
 use ladder::{Ladder, Offences};
@@ -71,6 +73,7 @@ pub struct Policy {
     majority: Majority,
     ladder: Ladder,
     blast: Blast,
+    trails: Trails,
 }
 
 /// The rules in words, as decisions record them.
@@ -102,6 +105,8 @@ pub struct Judgement {
     pub weight: f64,
     /// The score of its source with it.
     pub score: f64,
+    /// How it was added to that, if it was.
+    pub added: Option<Added>,
     /// The ban of its source that it calls for.
     pub ban: Option<Decision>,
     /// The ban of a network around it.
@@ -200,6 +205,7 @@ impl Policy {
             majority: Majority::default(),
             ladder: Ladder::new(rules.capacity),
             blast: Blast::default(),
+            trails: Trails::new(rules.evidence),
             accounts,
             rules,
         }
@@ -217,6 +223,7 @@ impl Policy {
         self.bait = Bait::new(rules.bait.iter().map(|name| &**name), &self.accounts);
         self.networks.resize(rules.capacity);
         self.ladder.resize(rules.capacity);
+        self.trails.resize(rules.evidence);
         self.rules = rules;
     }
 
@@ -259,19 +266,22 @@ impl Policy {
             own |= Some(login) == account;
         }
         let weight = if own && !pre_auth { weight.part(self.rules.known_good_weight) } else { weight };
-        let weight = match account {
-            Some(account) if known && !pre_auth && self.bait.is(account) => Bait::weigh(weight),
-            _ => weight,
-        };
+        let bait = known && !pre_auth && account.is_some_and(|account| self.bait.is(account));
+        let weight = if bait { Bait::weigh(weight) } else { weight };
         let standing = if weight.is_zero() { Standing::Exempt } else { standing() };
         if standing == Standing::Banned || weight.is_zero() {
             return self.nothing(source, weight, now);
         }
         let count = u16::try_from(event.count.get()).unwrap_or(u16::MAX);
         let entry = Entry { at: now, account, weight, count, pre_auth };
-        let (score, added) = self.sources.add(source, entry);
-        let judgement =
-            Judgement { weight: added.value(), score: score.total().value(), ..Judgement::default() };
+        let (score, weight) = self.sources.add(source, entry);
+        let added = Added { account, own: own && !pre_auth, bait, rank: score.rank(self.threshold.half()) };
+        let judgement = Judgement {
+            weight: weight.value(),
+            score: score.total().value(),
+            added: (!weight.is_zero()).then_some(added),
+            ..Judgement::default()
+        };
         if pre_auth || standing == Standing::Exempt {
             return judgement;
         }
@@ -280,10 +290,35 @@ impl Policy {
         self.judge(failure, score.total(), judgement)
     }
 
+    /// Keeps an event to explain later what it led to, if it weighs anything or is a login; `line`: what told of it. That is
+    /// apart from [`Policy::observe`] since nothing is decided by it.
+    pub fn keep(
+        &mut self,
+        event: &AuthEvent,
+        source: Source,
+        judgement: &Judgement,
+        line: Option<&[u8]>,
+        now: Moment,
+    ) {
+        let login = judgement.login.map(|login| login.account);
+        if (judgement.added.is_none() && login.is_none()) || self.trails.is_off() {
+            return;
+        }
+        let account = judgement.added.map_or(login, |added| added.account);
+        let trace = Trace::new(event, account, line, now);
+        let Some(added) = judgement.added else { return self.trails.note(source, trace, None) };
+        let weight = Weight::new(judgement.weight);
+        self.trails.note(source, trace.added(added, weight), Some(added));
+        if let Some(decision) = &judgement.ban {
+            self.trails.call(source, decision);
+        }
+    }
+
     /// Takes a login for true: clears the score of its source for that account, and makes the source known-good for it.
     pub fn admit(&mut self, login: Login, now: Moment) -> Admitted {
         let Login { source, account } = login;
         self.sources.forgive(source, account, now);
+        self.trails.forgive(source, account);
         self.shared.remove((source, account));
         self.spray.admit(source, account);
         self.known_good.note(source, account, now);
@@ -298,6 +333,7 @@ impl Policy {
         if ban.scope == Scope::Source {
             self.sources.remove(ban.source);
             self.spray.answer(ban.source);
+            self.trails.ban(ban.source, (ban.since, ban.until), ban.by == By::Automatic);
         }
         self.networks.answer(ban.network());
         ban.rung?;
@@ -323,6 +359,7 @@ impl Policy {
     pub fn pardon(&mut self, banned: Network, lifted: Option<&Ban>, now: Moment) {
         self.sources.remove(banned.first());
         self.spray.answer(banned.first());
+        self.trails.pardon(banned.first());
         self.networks.answer(banned);
         if lifted.is_some_and(|ban| ban.rung.is_some()) {
             self.ladder.take_back(banned, now);
@@ -345,6 +382,7 @@ impl Policy {
         self.known_good.sweep(LOOK_AT_ONCE, rules.known_good, now);
         self.spray.sweep(LOOK_AT_ONCE, &rules.spray, now);
         self.networks.sweep(LOOK_AT_ONCE, &rules.networks, rules.window, now);
+        self.trails.sweep(LOOK_AT_ONCE, rules.window, now);
     }
 
     /// The score of a source.

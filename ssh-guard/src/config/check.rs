@@ -43,7 +43,8 @@ pub fn settings(config: &Config, document: &Document<'_>) -> Result<Settings, Co
     let store = check.path(&Place::of("store.path"), &config.store.path, |path| !path.ends_with('/'));
     let settings = || {
         let (guard, policy, limits) = (guard?, policy?, limits?);
-        let policy = Rules { mask: guard.mask(), capacity: limits.sources.get() as usize, ..policy };
+        let (capacity, evidence) = (limits.sources.get() as usize, limits.evidence as usize);
+        let policy = Rules { mask: guard.mask(), capacity, evidence, ..policy };
         Some(Settings {
             guard,
             policy,

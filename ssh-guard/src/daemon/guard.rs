@@ -182,21 +182,20 @@ impl Guard {
     }
 
     fn judge(&mut self, batch: Batch) {
-        let Batch { heard, reached } = batch;
-        for heard in &heard {
-            self.hear(heard);
+        for heard in &batch.heard {
+            self.hear(heard, batch.line_of(heard));
         }
-        if !heard.is_empty() {
+        if !batch.heard.is_empty() {
             self.publish();
         }
-        if let Some(reached) = reached {
+        if let Some(reached) = batch.reached {
             self.positions.note(reached);
         }
     }
 
-    /// Takes one auth event, and bans its source if that is called for.
-    fn hear(&mut self, heard: &Heard) {
-        let Heard { event, read_at, at } = heard;
+    /// Takes one auth event, and bans its source if that is called for; `line`: what told of it.
+    fn hear(&mut self, heard: &Heard, line: Option<&[u8]>) {
+        let Heard { event, read_at, at, .. } = heard;
         self.metrics.heard(event.outcome, event.kind, event.count.get());
         let Some(address) = event.address else { return };
         self.tell_login(event, *at);
@@ -216,6 +215,7 @@ impl Guard {
             banned = self.ledger.is_banned(Network::new(source, prefix), now);
             if banned { Standing::Banned } else { Standing::Judged }
         });
+        self.policy.keep(event, source, &judgement, line, now);
         if let Some(login) = judgement.login {
             self.policy.admit(login, now);
         }

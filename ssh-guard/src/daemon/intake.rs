@@ -15,6 +15,7 @@ use crate::input::{Line, Place, Refused, Sink, Stats, Written};
 use crate::moment::Moment;
 use crate::observe::{LineOutcome, Metrics};
 use crate::parse::{Interpreter, Parser, Record};
+use crate::policy::evidence::Trace;
 
 /// An auth event, and when its line was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,12 +24,24 @@ pub(super) struct Heard {
     pub(super) read_at: Moment,
     /// When it happened: when it was read, or before, if the line lay unread for long.
     pub(super) at: Moment,
+    /// Where its line is, if there is one and it names an address.
+    pub(super) line: Option<Span>,
+}
+
+/// Where a line lies among those of its batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Span {
+    start: usize,
+    end: usize,
 }
 
 /// What an input hands to the guard at once.
 #[derive(Default, Debug)]
 pub(super) struct Batch {
     pub(super) heard: Vec<Heard>,
+    /// The lines that told of it, as much of each as is kept to explain what it led to: one block for all, so that a line costs
+    /// no allocation of its own.
+    lines: Vec<u8>,
     /// How far the input has been read with it.
     pub(super) reached: Option<Reached>,
 }
@@ -44,7 +57,14 @@ pub(super) struct ToGuard {
 
 impl From<Vec<Heard>> for Batch {
     fn from(heard: Vec<Heard>) -> Self {
-        Self { heard, reached: None }
+        Self { heard, ..Self::default() }
+    }
+}
+
+impl Batch {
+    /// The line that told of an event of this batch.
+    pub(super) fn line_of(&self, heard: &Heard) -> Option<&[u8]> {
+        heard.line.and_then(|Span { start, end }| self.lines.get(start..end))
     }
 }
 
@@ -59,6 +79,7 @@ pub(super) struct Intake {
     name: Arc<str>,
     stats: Arc<Stats>,
     heard: Vec<Heard>,
+    lines: Vec<u8>,
     place: Option<Place>,
     /// Lines of servers that are known, since the last block.
     of_servers: u64,
@@ -95,6 +116,7 @@ impl Intake {
             missed: Missed::new(name, metrics),
             stats,
             heard: Vec::new(),
+            lines: Vec::new(),
             place: None,
             of_servers: 0,
             guard,
@@ -125,6 +147,13 @@ impl Intake {
         self.is_late |= at < line.read_at;
         let record = Record { read_at: at, ..record? };
         Some((self.interpreter.event(&record)?, at))
+    }
+
+    /// Keeps what may be shown of a line later.
+    fn keep(&mut self, text: &[u8]) -> Span {
+        let start = self.lines.len();
+        self.lines.extend_from_slice(&text[..text.len().min(Trace::LINE_BYTES)]);
+        Span { start, end: self.lines.len() }
     }
 
     /// Tells of lines that were too old, once the last of them was read.
@@ -188,7 +217,8 @@ impl Sink for Intake {
         match self.understand(line) {
             Some((event, at)) => {
                 self.understood.inc();
-                self.heard.push(Heard { event, read_at: line.read_at, at });
+                let line_at = event.address.map(|_| self.keep(line.text));
+                self.heard.push(Heard { event, read_at: line.read_at, at, line: line_at });
             }
             None => self.ignored.inc(),
         }
@@ -216,7 +246,8 @@ impl Sink for Intake {
         }
         self.was_late = is_late;
         let reached = place.map(|place| Reached { input: Arc::clone(&self.name), place });
-        let batch = Batch { heard: mem::take(&mut self.heard), reached };
+        let (heard, lines) = (mem::take(&mut self.heard), mem::take(&mut self.lines));
+        let batch = Batch { heard, lines, reached };
         let way = if is_late { &self.guard.late } else { &self.guard.live };
         if way.send(batch).await.is_err() {
             tracing::debug!("the guard has ended: lines are read for nobody");
@@ -260,5 +291,31 @@ mod tests {
         flush.await;
         let heard = events.try_recv().unwrap().heard;
         assert_eq!(heard[0].at, heard[0].read_at);
+    }
+
+    #[tokio::test]
+    async fn a_line_goes_with_its_event_if_that_names_an_address_and_up_to_as_much_as_is_kept() {
+        let ((live, mut events), (late, _before)) = (mpsc::channel(4), mpsc::channel(1));
+        let guard = ToGuard { live, late };
+        let mut intake = intake(&guard);
+        let head = "Nov 23 03:12:01 lab sshd[1]: ";
+        let name = "x".repeat(300);
+        let texts = [
+            format!("{head}Failed password for root from 203.0.113.7 port 22 ssh2"),
+            // Of a process of which nothing was heard before: nobody knows from where.
+            "Nov 23 03:12:01 lab sshd[2]: Failed password for root from UNKNOWN port 65535 ssh2".to_owned(),
+            format!("{head}Server listening on 0.0.0.0 port 22."),
+            format!("{head}Failed password for invalid user {name} from 203.0.113.8 port 22 ssh2"),
+        ];
+        for text in &texts {
+            let (text, read_at) = (text.as_bytes(), clock::now());
+            intake.line(&Line { process: None, pid: None, text, read_at, written: Written::Now });
+        }
+        intake.flush().await;
+        let batch = events.try_recv().unwrap();
+        let with_address = batch.heard.iter().filter(|heard| heard.event.address.is_some());
+        let lines: Vec<_> = with_address.map(|heard| batch.line_of(heard).unwrap()).collect();
+        assert_eq!(lines, [texts[0].as_bytes(), &texts[3].as_bytes()[..Trace::LINE_BYTES]]);
+        assert_eq!(batch.lines.len(), texts[0].len() + Trace::LINE_BYTES, "nothing else is kept");
     }
 }

@@ -89,7 +89,8 @@ impl Poster {
             if let Some(session) = session {
                 sessions.complete(&mut event, session);
             }
-            Heard { event, read_at, at: at.map_or(read_at, |at| moment(at, today, read_at)) }
+            let at = at.map_or(read_at, |at| moment(at, today, read_at));
+            Heard { event, read_at, at, line: None }
         };
         events.into_iter().map(understand).collect()
     }

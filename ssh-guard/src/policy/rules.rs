@@ -44,6 +44,8 @@ pub struct Rules {
     pub mask: SourceMask,
     /// How many sources with a score are tracked; also how many sessions, and how many sources with offences.
     pub capacity: usize,
+    /// Of how many sources the last events are kept to explain what was decided, 0 for none.
+    pub evidence: usize,
 }
 
 /// What each kind of event adds to the score of its source, in thousandths: the table `[policy.weights]` of the
@@ -174,6 +176,7 @@ impl Default for Rules {
             blast: Blast::default(),
             mask: SourceMask::new(32, 64),
             capacity: 131_072,
+            evidence: 65_536,
         }
     }
 }

@@ -51,6 +51,16 @@ impl Score {
     pub fn total(self) -> Weight {
         self.failures.plus(self.pre_auth)
     }
+
+    /// How much it matters whose it is; `half`: half the threshold.
+    #[must_use]
+    pub fn rank(self, half: Weight) -> Rank {
+        match self.failures.is_zero() {
+            true => Rank::Low,
+            false if self.total() <= half => Rank::Middle,
+            false => Rank::High,
+        }
+    }
 }
 
 impl<K: Hash + Eq + Copy> Sources<K> {
@@ -151,13 +161,6 @@ impl Limits {
 
     /// How much it matters to keep a source; nothing if there is nothing to keep.
     fn rank(&self, window: &Window, score: Score) -> Option<Rank> {
-        if window.is_empty() {
-            return None;
-        }
-        Some(match score.failures.is_zero() {
-            true => Rank::Low,
-            false if score.total() <= self.half => Rank::Middle,
-            false => Rank::High,
-        })
+        (!window.is_empty()).then(|| score.rank(self.half))
     }
 }
