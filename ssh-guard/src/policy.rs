@@ -23,6 +23,7 @@ pub mod rules;
 pub mod sources;
 pub mod spray;
 pub mod weight;
+pub mod why;
 pub mod window;
 
 mod decision;

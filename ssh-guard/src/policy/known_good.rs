@@ -79,13 +79,26 @@ impl KnownGood {
         logins.iter().filter(move |(_, last)| now.since(*last) < life).map(|(account, _)| *account)
     }
 
+    /// When the last of the logins will be longer ago than `life`, if there is one within it.
+    #[must_use]
+    pub fn until(&self, source: Source, life: Duration, now: Moment) -> Option<Moment> {
+        let visitor = self.visitors.get(&source)?;
+        let last = visitor.logins.iter().map(|(_, last)| *last).max()?;
+        Some(last.plus(life)).filter(|until| *until > now)
+    }
+
+    /// On how many days within `life` somebody has logged in, those that are over.
+    #[must_use]
+    pub fn days(&self, source: Source, life: Duration, now: Moment) -> u32 {
+        self.visitors.get(&source).map_or(0, |visitor| visitor.days.between(now.minus(life), now))
+    }
+
     /// Whether so many accounts have logged in from the source, on so many of the days within `life` that were over
     /// when `incident` began: whoever attacks does not become shared meanwhile.
     #[must_use]
     pub fn is_shared(&self, source: Source, many: Many, life: Duration, incident: Moment) -> bool {
-        let Some(visitor) = self.visitors.get(&source) else { return false };
-        let days = visitor.days.between(incident.minus(life), incident);
-        days >= many.days && self.logins(source, life, incident).take(many.accounts).count() >= many.accounts
+        self.days(source, life, incident) >= many.days
+            && self.logins(source, life, incident).take(many.accounts).count() >= many.accounts
     }
 
     /// Looks at the next `limit` sources, and drops those whose logins are longer ago than `life`.

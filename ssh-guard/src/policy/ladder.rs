@@ -45,10 +45,13 @@ impl Ladder {
     /// The offences of a source that are not forgotten yet.
     #[must_use]
     pub fn offences(&self, banned: Network, rules: &Rules, now: Moment) -> u32 {
-        match self.offences.get(&banned) {
-            Some(offences) if !offences.is_forgotten(rules.forget, now) => offences.count,
-            _ => 0,
-        }
+        self.remembered(banned, rules, now).map_or(0, |offences| offences.count)
+    }
+
+    /// The same, with the end of the last ban.
+    #[must_use]
+    pub fn remembered(&self, banned: Network, rules: &Rules, now: Moment) -> Option<Offences> {
+        self.offences.get(&banned).copied().filter(|offences| !offences.is_forgotten(rules.forget, now))
     }
 
     /// The step that the next ban stands on: a step for each offence, counted from the first one that lasts `first`.

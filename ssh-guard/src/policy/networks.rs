@@ -109,6 +109,21 @@ impl Networks {
         called
     }
 
+    /// This network, if sources of it were banned, and those around it that may be banned for it, the narrowest first, each with how
+    /// many sources of it were banned lately, as far as that is counted.
+    pub fn banned_around(
+        &self,
+        banned: Network,
+        rules: &rules::Networks,
+        now: Moment,
+    ) -> impl Iterator<Item = (Network, usize)> {
+        let window = rules.window;
+        std::iter::once(banned).chain(around(banned)).map(move |around| {
+            let lately = |sources: &Banned| sources.iter().filter(|(_, at)| now.since(*at) < window).count();
+            (around, self.banned.get(&around).map_or(0, lately))
+        })
+    }
+
     /// Forgets what a network has failed at: it is banned for that.
     pub fn answer(&mut self, network: Network) {
         self.failing.remove(&network);

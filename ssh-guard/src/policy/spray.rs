@@ -76,8 +76,7 @@ impl Spray {
                 few if few < rules.sources => Rank::Middle,
                 _ => Rank::High,
             };
-            let sprayed = if tried.missing { Sprayed::Missing } else { Sprayed::Existing };
-            (Some(rank), (count >= rules.sources).then_some(sprayed))
+            (Some(rank), (count >= rules.sources).then(|| tried.sprayed()))
         })
     }
 
@@ -89,6 +88,19 @@ impl Spray {
     /// Forgets what a source has failed at: it is banned for that, or pardoned.
     pub fn answer(&mut self, source: Source) {
         self.slow.remove(source);
+    }
+
+    /// The source's score on sprayed accounts that exist.
+    #[must_use]
+    pub fn score(&self, source: Source, rules: &rules::Spray, now: Moment) -> Weight {
+        self.slow.score(source, rules.existing_window, now)
+    }
+
+    /// Whether the account is being sprayed.
+    #[must_use]
+    pub fn look(&self, account: Account, rules: &rules::Spray, now: Moment) -> Option<Sprayed> {
+        let tried = self.accounts.get(&account)?;
+        (tried.within(rules, second(now)) >= rules.sources).then(|| tried.sprayed())
     }
 
     /// Takes note that somebody has logged in to the account: it exists. The source is known-good from now on, and not judged
@@ -127,7 +139,7 @@ impl Spray {
 impl Tried {
     /// Counts the networks with this one; no more than there need to be for a spray.
     fn count(&mut self, from: u32, rules: &rules::Spray, now: Moment) -> usize {
-        let (now, window) = (second(now), seconds(rules.window));
+        let now = second(now);
         match self.networks.iter().position(|(network, _)| *network == from) {
             Some(at) => self.networks[at].1 = self.networks[at].1.max(now),
             None if self.networks.len() < rules.sources => self.networks.push((from, now)),
@@ -137,12 +149,21 @@ impl Tried {
                 self.networks[oldest.unwrap_or_default()] = (from, now);
             }
         }
+        self.within(rules, now)
+    }
+
+    /// How many networks have failed within the window.
+    fn within(&self, rules: &rules::Spray, now: u32) -> usize {
+        let window = seconds(rules.window);
         self.networks.iter().filter(|(_, at)| now.saturating_sub(*at) < window).count()
     }
 
+    fn sprayed(&self) -> Sprayed {
+        if self.missing { Sprayed::Missing } else { Sprayed::Existing }
+    }
+
     fn is_over(&self, rules: &rules::Spray, now: Moment) -> bool {
-        let (now, window) = (second(now), seconds(rules.window));
-        self.networks.iter().all(|(_, at)| now.saturating_sub(*at) >= window)
+        self.within(rules, second(now)) == 0
     }
 }
 

@@ -1,11 +1,18 @@
 //! The unit that scores are summed in.
 
+use std::fmt;
 use std::num::NonZeroU32;
 
 /// A weight, or a sum of weights, in thousandths: whole numbers, so that a sum neither drifts nor depends on the
 /// order of its parts. Everything saturates, at about four million.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Weight(u32);
+
+impl fmt::Display for Weight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value().fmt(f)
+    }
+}
 
 impl Weight {
     /// No weight.
@@ -46,6 +53,12 @@ impl Weight {
     #[must_use]
     pub fn times(self, count: NonZeroU32) -> Self {
         Self(self.0.saturating_mul(count.get()))
+    }
+
+    /// One of `count` equal parts, if those are whole thousandths.
+    #[must_use]
+    pub fn each(self, count: u32) -> Option<Self> {
+        (count > 0 && self.0.is_multiple_of(count)).then(|| Self(self.0 / count))
     }
 
     /// A part of it, rounded to the nearest thousandth.

@@ -49,6 +49,14 @@ impl Slow {
         })
     }
 
+    /// The sum of the window.
+    pub(super) fn score(&self, source: Source, window: Duration, now: Moment) -> Weight {
+        let part = part(window, now);
+        let counts = |sums: &Sums, age: u32| part.saturating_sub(sums.latest.saturating_sub(age)) < PARTS;
+        let Some(sums) = self.sums.get(&source) else { return Weight::ZERO };
+        (0..PARTS).filter(|age| counts(sums, *age)).fold(Weight::ZERO, |sum, age| sum.plus(sums.part(age)))
+    }
+
     pub(super) fn remove(&mut self, source: Source) {
         self.sums.remove(&source);
     }
@@ -65,6 +73,11 @@ impl Slow {
 }
 
 impl Sums {
+    /// What was summed up so many eighths before the latest.
+    fn part(&self, age: u32) -> Weight {
+        self.parts[(self.latest.wrapping_sub(age) % PARTS) as usize]
+    }
+
     /// Empties what is too old when `part` begins.
     fn turn(&mut self, part: u32) {
         let passed = part.saturating_sub(self.latest).min(PARTS);
