@@ -19,6 +19,7 @@ mod run;
 mod sessions;
 mod sources;
 mod status;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,6 +58,8 @@ enum Verb {
     Sources(sources::Sources),
     /// The sessions that are followed: who holds them, how far they have come, what was sent in them
     Sessions(sessions::Sessions),
+    /// Why an address is banned, or is not: what it did, what that adds up to, and how to undo it
+    Why(why::Why),
     /// Ban addresses, networks or lists of them by hand
     Ban(ban::Ban),
     /// Lift bans, and clear the scores that led to them; without a daemon too
@@ -88,6 +91,7 @@ Examples:
   ssh-guard check                          whether everything is there
   ssh-guard run --dry-run                  judge and count, drop nothing
   ssh-guard ban 203.0.113.7 --for 1h       drop its packets for an hour
+  ssh-guard why 203.0.113.7                why they are dropped, and how to undo it
   ssh-guard explain /var/log/auth.log      what the log is understood as
   ssh-guard replay /var/log/auth.log*      what weeks of it say, in sum
 
@@ -125,6 +129,7 @@ impl CommandLine {
             Verb::Bans(bans) => bans.act(&daemon()?).await,
             Verb::Sources(sources) => sources.act(&daemon()?).await,
             Verb::Sessions(sessions) => sessions.act(&daemon()?).await,
+            Verb::Why(why) => why.act(&daemon()?).await,
             Verb::Ban(ban) => ban.act(&daemon()?).await,
             Verb::Unban(unban) => unban.act(&daemon()?, pin_path).await,
             Verb::Allow(allow) => allow.act(&daemon()?).await,

@@ -6,6 +6,7 @@
 //! | `GET /v1/bans?after=NET&limit=N` | [`api::Bans`], in the order of the addresses |
 //! | `GET /v1/allowlist?after=NET&limit=N` | [`api::Allowlist`], in the order of the addresses |
 //! | `GET /v1/sources?limit=N` | [`api::Sources`], the busiest first |
+//! | `GET /v1/why?source=ADDR` | [`api::Why`] |
 //! | `POST /v1/ban` [`api::BanRequest`] | [`api::Done`] |
 //! | `POST /v1/list?name=FILE&seconds=N&reason=TEXT&force=B`, the list | [`api::Done`] |
 //! | `POST /v1/unban` [`api::UnbanRequest`] | [`api::Done`] |

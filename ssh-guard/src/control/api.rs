@@ -248,6 +248,79 @@ pub struct SessionEntry {
     pub last_seen: Timestamp,
 }
 
+/// Why a source or a network is blocked, or is not.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Why {
+    /// The source of the address that was asked for, or the network.
+    pub source: String,
+    /// What becomes of a packet of the address: `blocked`, `blocked_network`, `allowed`, `never_banned`; or `passed`, as far as
+    /// no limit of sessions is reached. In a dry run, what would become of it.
+    pub verdict: String,
+    /// Why, in a sentence.
+    pub answer: String,
+    /// Its own ban.
+    pub ban: Option<BanEntry>,
+    /// The bans of networks around it.
+    pub networks: Vec<BanEntry>,
+    /// What is listed of it and of networks around it, configured or loaded.
+    pub lists: Vec<BanEntry>,
+    /// The network of the allowlist that holds it.
+    pub allowed: Option<AllowedEntry>,
+    /// How many accounts somebody has logged in to from it lately; more than none make it known-good.
+    pub known_good: usize,
+    /// Whether the kernel has a block of exactly it.
+    pub in_kernel: bool,
+    /// Whether the kernel has something else than what is in force here.
+    pub drift: bool,
+    /// The score in the window.
+    pub score: f64,
+    /// What it may reach unpunished.
+    pub threshold: f64,
+    /// What it did last, in the order of time, as far as that is kept.
+    pub events: Vec<EventEntry>,
+    /// The rule by which it is banned, in words.
+    pub rule: Option<String>,
+    /// What led to where it stands, and the arithmetic, in sentences.
+    pub steps: Vec<String>,
+    /// The command that lets it in; null if nothing keeps it out.
+    pub undo: Option<String>,
+}
+
+/// A network of the allowlist.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AllowedEntry {
+    /// The network.
+    pub network: String,
+    /// Until when; null for as long as it is configured, or the daemon runs.
+    pub until: Option<Timestamp>,
+}
+
+/// An event that is kept.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct EventEntry {
+    /// When it happened; of several logins to an account the last one.
+    pub at: Timestamp,
+    /// `failure`, `success` or `pre-auth`.
+    pub event: String,
+    /// Its kind.
+    pub kind: String,
+    /// The account, up to 64 bytes of its name.
+    pub user: Option<String>,
+    /// How often it happened.
+    pub count: u32,
+    /// What it added to the score.
+    pub weight: f64,
+    /// What became of that: it counts for the `score` or led to the `ban`; it counted for an `earlier` ban, or was `cleared` or
+    /// is `outdated`; or it is a `login`.
+    pub counts: String,
+    /// Whether only a part counted, as the source is known-good for the account.
+    pub known_good: bool,
+    /// Whether it counted more, as the account is bait.
+    pub bait: bool,
+    /// The line that told of it, up to 200 bytes; null if an application posted it.
+    pub line: Option<String>,
+}
+
 /// Bans sources and networks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct BanRequest {

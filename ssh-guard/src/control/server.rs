@@ -26,7 +26,7 @@ use tracing::warn;
 
 use super::api::{
     AllowRequest, Allowlist, BanRequest, Bans, ConfirmRequest, DetachRequest, DisallowRequest, Done,
-    ListRequest, Refusal, ResyncRequest, Sessions, Sources, Status, UnbanRequest,
+    ListRequest, Refusal, ResyncRequest, Sessions, Sources, Status, UnbanRequest, Why,
 };
 use super::events::{Declined, EventsTaken, Form};
 use super::peer::Peer;
@@ -51,6 +51,8 @@ pub trait Desk: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Allowlist, Fault>> + Send;
     /// At most `limit` sources.
     fn sources(&self, limit: usize) -> impl Future<Output = Result<Sources, Fault>> + Send;
+    /// Why a source, that of an address, or a network is blocked, or is not.
+    fn why(&self, asked: Network) -> impl Future<Output = Result<Why, Fault>> + Send;
     /// At most `limit` sessions, of the sources that lie in `of` or hold it.
     fn sessions(
         &self,
@@ -161,6 +163,7 @@ impl Listening {
             .route("/v1/allowlist", get(allowlist::<D>))
             .route("/v1/sources", get(sources::<D>))
             .route("/v1/sessions", get(sessions::<D>))
+            .route("/v1/why", get(why::<D>))
             .route("/v1/ban", posting(ban::<D>))
             .route("/v1/list", posting(list::<D>))
             .route("/v1/resync", posting(resync::<D>))
@@ -235,6 +238,11 @@ struct Which {
 }
 
 #[derive(Deserialize)]
+struct Asked {
+    source: String,
+}
+
+#[derive(Deserialize)]
 struct Page {
     after: Option<IpNet>,
     limit: Option<usize>,
@@ -271,6 +279,13 @@ async fn sessions<D: Desk>(State(desk): State<Arc<D>>, Query(which): Query<Which
         Err(fault) => return Answer(Err(fault)),
     };
     Answer(desk.sessions(of, which.limit.unwrap_or(PAGE).min(MOST_SESSIONS)).await)
+}
+
+async fn why<D: Desk>(State(desk): State<Arc<D>>, Query(asked): Query<Asked>) -> Answer<Why> {
+    match network_of(&asked.source) {
+        Ok(asked) => Answer(desk.why(asked).await),
+        Err(fault) => Answer(Err(fault)),
+    }
 }
 
 /// An address, or a network.

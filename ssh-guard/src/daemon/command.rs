@@ -17,7 +17,7 @@ use super::sampler::{Sight, Tally};
 use super::sessions;
 use crate::control::api::{
     AllowRequest, Allowlist, BanRequest, Bans, ConfirmRequest, DetachRequest, DisallowRequest, Done,
-    ListRequest, ResyncRequest, Sessions, Sources, Status, UnbanRequest,
+    ListRequest, ResyncRequest, Sessions, Sources, Status, UnbanRequest, Why,
 };
 use crate::control::events::{Batch, Declined, EventsTaken, Form};
 use crate::control::{Desk, Peer};
@@ -31,6 +31,7 @@ pub(super) enum Command {
     Bans { after: Option<Network>, limit: usize, answer: oneshot::Sender<Bans> },
     Allowed { after: Option<Network>, limit: usize, answer: oneshot::Sender<Allowlist> },
     Describe { sources: Vec<(Source, Tally)>, answer: oneshot::Sender<Sources> },
+    Why { asked: Network, answer: oneshot::Sender<Why> },
     Dropped { addresses: Vec<IpAddr>, answer: oneshot::Sender<Vec<IpAddr>> },
     Resync { answer: Reply },
     Ban { request: BanRequest, caller: Caller, answer: Reply },
@@ -60,6 +61,7 @@ impl Command {
             Self::Bans { .. }
             | Self::Allowed { .. }
             | Self::Describe { .. }
+            | Self::Why { .. }
             | Self::Dropped { .. }
             | Self::Resync { .. }
             | Self::Ban { .. }
@@ -106,12 +108,15 @@ impl Counter {
         })
     }
 
-    /// Says so if what was just banned is dropped nowhere.
+    /// Says so if what is banned is dropped nowhere.
+    fn doubts(&self) -> Option<String> {
+        let attached = self.board.status().interfaces.iter().any(|interface| interface.attached);
+        (!attached)
+            .then(|| "but nothing is attached: nobody is dropped anywhere (ssh-guard status)".to_owned())
+    }
+
     fn with_doubts(&self, mut done: Done) -> Done {
-        if self.board.status().interfaces.iter().all(|interface| !interface.attached) {
-            done.done
-                .push("but nothing is attached: nobody is dropped anywhere (ssh-guard status)".to_owned());
-        }
+        done.done.extend(self.doubts());
         done
     }
 }
@@ -132,6 +137,12 @@ impl Desk for Counter {
     async fn sources(&self, limit: usize) -> Result<Sources, Fault> {
         let sources = self.sight.busiest(limit).await?;
         self.ask(|answer| Command::Describe { sources, answer }).await
+    }
+
+    async fn why(&self, asked: Network) -> Result<Why, Fault> {
+        let mut why = self.ask(|answer| Command::Why { asked, answer }).await?;
+        why.steps.extend(self.doubts());
+        Ok(why)
     }
 
     async fn sessions(&self, of: Option<Network>, limit: usize) -> Result<Sessions, Fault> {

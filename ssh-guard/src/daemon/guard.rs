@@ -18,6 +18,7 @@ mod reallow;
 mod remarks;
 mod resync;
 mod trial;
+mod why;
 mod work;
 
 use std::net::IpAddr;

@@ -41,7 +41,7 @@ impl Guard {
         Bans { bans: told.into_iter().map(|(_, entry)| entry).collect(), next }
     }
 
-    fn tell_ban(&self, ban: &Ban, now: Moment) -> BanEntry {
+    pub(super) fn tell_ban(&self, ban: &Ban, now: Moment) -> BanEntry {
         BanEntry {
             reason: ban.reason.is_known().then(|| ban.reason.as_str().to_owned()),
             rule: ban.note.clone().unwrap_or_else(|| ban.rule.to_string()),
@@ -53,7 +53,7 @@ impl Guard {
         }
     }
 
-    fn tell_listed(&self, entry: Entry, list: &List, now: Moment) -> BanEntry {
+    pub(super) fn tell_listed(&self, entry: Entry, list: &List, now: Moment) -> BanEntry {
         let rule = match &list.note {
             Some(note) => note.to_string(),
             None => format!("listed in {}", list.name.as_str()),

@@ -32,12 +32,12 @@ impl Guard {
         self.is_in_blocked_network(itself, now) && !self.is_known_good(source, now)
     }
 
-    fn is_source_blocked(&self, source: Network, now: Moment) -> bool {
+    pub(super) fn is_source_blocked(&self, source: Network, now: Moment) -> bool {
         let banned = self.ledger.get(source).filter(|ban| ban.scope == Scope::Source);
         banned.is_some_and(|ban| self.is_final(ban, now)) || self.is_listed((source, Scope::Source), now)
     }
 
-    fn is_in_blocked_network(&self, itself: Network, now: Moment) -> bool {
+    pub(super) fn is_in_blocked_network(&self, itself: Network, now: Moment) -> bool {
         let bans = self.ledger.get(itself).into_iter().chain(self.ledger.around(itself));
         let mut bans = bans.filter(|ban| ban.scope == Scope::Network);
         bans.any(|ban| self.is_final(ban, now))
@@ -49,7 +49,7 @@ impl Guard {
     }
 
     /// Whether exactly this is listed, and blocked for that.
-    fn is_listed(&self, entry: Entry, now: Moment) -> bool {
+    pub(super) fn is_listed(&self, entry: Entry, now: Moment) -> bool {
         !self.is_exempt(entry.0)
             && self.lists.naming(entry).any(|list| list.until > now && !self.is_list_on_trial(list))
     }
@@ -60,7 +60,7 @@ impl Guard {
     }
 
     /// Whether a banned network lets the source pass. Where the kernel does not tell, nobody's session is ended for it.
-    fn is_known_good(&self, source: Network, now: Moment) -> bool {
+    pub(super) fn is_known_good(&self, source: Network, now: Moment) -> bool {
         let now = self.maps.clock.ticks_of(now);
         match self.maps.known_good.until_of(source.first()) {
             Ok(until) => until.is_some_and(|until| !ssh_guard_common::time::is_over(until, now)),

@@ -31,6 +31,7 @@ impl Guard {
             Command::Allowed { after, limit, answer } => {
                 answer.send(self.tell_allowed(after, limit)).is_err()
             }
+            Command::Why { asked, answer } => answer.send(self.tell_why(asked)).is_err(),
             Command::Describe { sources, answer } => answer.send(self.tell_sources(sources)).is_err(),
             Command::Dropped { addresses, answer } => answer.send(self.tell_dropped(addresses)).is_err(),
             Command::Ban { request, caller, answer } => {
