@@ -18,9 +18,9 @@ use ssh_guard_common::source::Source;
 
 use crate::allowlist::Allowlist;
 use crate::ban::{Ban, Scope};
-use crate::event::{AuthEvent, Outcome};
+use crate::event::AuthEvent;
 use crate::ledger::{Capacity, Ledger};
-use crate::lists::Entry;
+use crate::lists::{Entry, Lists};
 use crate::moment::Moment;
 use crate::network::Network;
 use crate::policy::bannable::{Protected, holds_exempt, is_exempt};
@@ -37,6 +37,7 @@ pub struct Rehearsal {
     policy: Policy,
     ledger: Ledger,
     blocks: Blocks,
+    lists: Lists,
     allowlist: Allowlist,
     protected: Protected,
     /// What the bans in force hold.
@@ -83,6 +84,7 @@ impl Rehearsal {
     #[must_use]
     pub fn new(rules: Rules, capacity: Capacity, allowlist: Allowlist, protected: Protected) -> Self {
         Self {
+            lists: Lists::new(rules.mask),
             policy: Policy::seeded(rules, 0),
             ledger: Ledger::new(capacity),
             blocks: Blocks::default(),
@@ -96,10 +98,18 @@ impl Rehearsal {
         }
     }
 
-    /// Names the ban that a packet of this address would be dropped for. What is dropped is a hit, which may extend the ban.
+    /// Has what is listed blocked too, with its part of the room.
+    #[must_use]
+    pub fn with_lists(mut self, lists: Lists) -> Self {
+        self.ledger.leave_to_lists(lists.size().sources(), lists.size().networks);
+        Self { lists, ..self }
+    }
+
+    /// Names the source or network that a packet of this address would be dropped for: it is banned, or listed if there is no
+    /// [ban](Rehearsal::ban). What is dropped is a hit, which may extend the ban.
     pub fn drops(&mut self, address: IpAddr, now: Moment) -> Option<Entry> {
         self.pass(now);
-        if self.ledger.is_empty() {
+        if self.ledger.is_empty() && self.lists.is_empty() {
             return None;
         }
         let entry = self.blocking(self.policy.rules().mask.apply(address.into()))?;
@@ -128,7 +138,7 @@ impl Rehearsal {
             }
         });
         let admitted = judgement.login.map(|login| policy.admit(login, now));
-        if event.outcome == Outcome::Failure && judgement.weight > 0.0 {
+        if event.user.is_some() && judgement.weight > 0.0 {
             self.flood.note(event.count.get().into(), &self.policy.rules().flood, now);
         }
         let mut heard = Heard {
@@ -233,13 +243,12 @@ impl Rehearsal {
     /// What blocks a source, as the program asks: known-good sources stay reachable inside a banned network.
     fn blocking(&self, source: Source) -> Option<Entry> {
         let itself = Network::new(source, self.policy.rules().mask.prefix_of(source));
-        if self.blocks.hold(itself) {
+        if self.blocks.hold(itself) || self.lists.hold((itself, Scope::Source)) {
             return Some((itself, Scope::Source));
         }
-        if self.ledger.counts().networks == 0 {
-            return None;
-        }
-        let network = around(itself).find(|network| self.blocks.hold(*network))?;
+        let banned = || around(itself).find(|network| self.blocks.hold(*network));
+        let banned = if self.ledger.counts().networks == 0 { None } else { banned() };
+        let network = banned.or_else(|| self.lists.around(itself).next().map(|(_, (network, _))| network))?;
         (!self.policy.is_known_good(source, self.now)).then_some((network, Scope::Network))
     }
 

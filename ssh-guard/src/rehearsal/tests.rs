@@ -1,10 +1,11 @@
 use std::num::NonZeroU32;
 
 use ipnet::IpNet;
+use proptest::prelude::*;
 
 use super::*;
 use crate::ban::Reason;
-use crate::event::{Kind, Service};
+use crate::event::{Kind, Outcome, Service};
 use crate::policy::rules;
 
 const MINUTE: u64 = 60;
@@ -41,10 +42,8 @@ impl Stage {
     /// One attempt at a login, unless its packets are dropped.
     fn attempt(&mut self, from: &str, user: &str, accepted: bool, at: u64) -> Option<Heard> {
         self.port += 1;
-        let (outcome, kind) = match accepted {
-            true => (Outcome::Success, Kind::Accepted),
-            false => (Outcome::Failure, Kind::Password),
-        };
+        let (outcome, kind) =
+            if accepted { (Outcome::Success, Kind::Accepted) } else { (Outcome::Failure, Kind::Password) };
         let event = AuthEvent {
             outcome,
             kind,
@@ -239,4 +238,36 @@ fn a_full_ledger_lets_go_of_the_ban_that_ends_first() {
     assert_eq!(stage.rehearsal.ledger().displaced(), 1);
     assert_eq!(stage.drops("10.0.0.1", 11), None);
     assert!(stage.drops("10.0.1.1", 11).is_some());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_nobody_allowed_is_banned_and_no_ban_outlives_its_end(
+        attempts in prop::collection::vec((0u8..24, 0u8..4, prop::bool::weighted(0.05), 0u64..1200), 1..400),
+    ) {
+        let allowed = ["203.0.113.3/32", "203.0.114.0/24"];
+        let mut stage = Stage::with(Rules::default(), &allowed);
+        let allowed = allowed.map(|network| Network::from(network.parse::<IpNet>().unwrap()));
+        let mut now = 0;
+        for (host, user, accepted, later) in attempts {
+            now += later * later / 4000;
+            let from = format!("203.0.{}.{}", 113 + host % 3, host / 3);
+            let passes = stage.attempt(&from, &format!("user{user}"), accepted, now);
+            let is_allowed = allowed.iter().any(|network| network.contains(&Network::from(address(&from))));
+            prop_assert!(passes.is_some() || !is_allowed, "{from} is dropped");
+            for ban in stage.rehearsal.ledger().after(None) {
+                prop_assert!(!ban.is_over(moment(now)));
+                prop_assert!(!allowed.iter().any(|network| network.overlaps(&ban.network())), "{ban:?}");
+                let length = Rules::default().ladder[ban.rung.unwrap()];
+                let most = if ban.extended { length * 2 } else { length };
+                prop_assert_eq!(ban.until.since(ban.since), most);
+                prop_assert!(stage.rehearsal.blocks.hold(ban.network()));
+            }
+        }
+        stage.rehearsal.pass(moment(now + 31 * DAY));
+        prop_assert!(stage.rehearsal.ledger().is_empty());
+        prop_assert_eq!(stage.rehearsal.held, Held::default());
+    }
 }
