@@ -93,7 +93,7 @@ Examples:
   ssh-guard ban 203.0.113.7 --for 1h       drop its packets for an hour
   ssh-guard why 203.0.113.7                why they are dropped, and how to undo it
   ssh-guard explain /var/log/auth.log      what the log is understood as
-  ssh-guard replay /var/log/auth.log*      what weeks of it say, in sum
+  ssh-guard replay /var/log/auth.log*      who would have been banned, and refused
 
 Exit codes: 0; 1 failure; 2 usage; 69 no daemon answers; 77 not permitted; 78 configuration";
 
@@ -137,7 +137,7 @@ impl CommandLine {
             Verb::Detach(detach) => detach.act(&daemon()?, pin_path).await,
             Verb::Resync => resync::act(&daemon()?).await,
             Verb::Explain(explain) => explain.act(config.as_deref()),
-            Verb::Replay(replay) => replay.act(config.as_deref()),
+            Verb::Replay(replay) => replay.act(config.as_deref()).await,
             Verb::Check(check) => check.act(config.as_deref(), socket).await,
             Verb::Config(verb) => config::run(verb, config.as_deref(), &mut std::io::stdout().lock()),
         }

@@ -45,7 +45,7 @@ use tracing::{info, warn};
 
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
-pub(crate) use configured::read as read_lists;
+pub(crate) use configured::{capacity, read as read_lists};
 pub(crate) use keeper::told_detached;
 use start::Stages;
 pub(crate) use start::programs;

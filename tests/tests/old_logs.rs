@@ -77,6 +77,7 @@ fn a_rotated_log_is_read_in_the_order_of_time_packed_or_not() {
     let mut found: Vec<_> = summed_up.as_object().unwrap().keys().map(String::as_str).collect();
     found.sort_unstable();
     let mut expected = [
+        "decisions",
         "files",
         "since",
         "until",

@@ -63,7 +63,7 @@ impl Explain {
         output::tell_that_a_terminal_is_read(&logs.files);
         let out = io::BufWriter::new(io::stdout().lock());
         let mut explainer = Explainer::new(&settings, json, several, out);
-        output::read_logs(&logs, &mut explainer)
+        output::all_read(logs.read(&mut explainer))
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::fault::{Exit, Fault};
-use crate::replay::logs::{Logs, Reader, Unread};
+use crate::replay::logs::Unread;
 
 /// Writes text to standard output. Whoever reads no further has seen enough.
 pub(super) fn to_stdout(text: &str) -> Result<(), Fault> {
@@ -20,9 +20,9 @@ pub(super) fn to_stdout(text: &str) -> Result<(), Fault> {
     }
 }
 
-/// Reads old logs. Whoever reads no further has seen enough.
-pub(super) fn read_logs(logs: &Logs, reader: &mut impl Reader) -> Result<(), Fault> {
-    match logs.read(reader) {
+/// Says why old logs were not read to their end. Whoever reads no further has seen enough.
+pub(super) fn all_read(read: Result<(), Unread>) -> Result<(), Fault> {
+    match read {
         Err(Unread::In(fault)) => Err(fault),
         Err(Unread::Out(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Fault::new(Exit::Failure, "cannot write the output").because(error))

@@ -33,7 +33,7 @@ pub(crate) async fn read(settings: &Settings) -> Result<Lists, Fault> {
 }
 
 /// How much may be blocked.
-pub(super) fn capacity(settings: &Settings) -> Capacity {
+pub(crate) fn capacity(settings: &Settings) -> Capacity {
     let limits = &settings.limits;
     Capacity { sources: limits.blocklist.get() as usize, networks: limits.networks.get() as usize }
 }

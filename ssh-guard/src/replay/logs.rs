@@ -1,12 +1,13 @@
 //! Reads the old logs that a verb names, one after the other, and has each line understood.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::clock::moment;
 use crate::event::AuthEvent;
 use crate::fault::{Exit, Fault};
 use crate::input::archive::{Archive, ArchiveError, Item, oldest_first};
@@ -79,46 +80,35 @@ pub enum Unread {
 }
 
 impl Logs {
-    /// Reads them; the files of one rotated log in the order of time.
+    /// Reads them one after the other; the files of one rotated log in the order of time.
     ///
     /// # Errors
     /// As [`Unread`] says.
     pub fn read(&self, reader: &mut impl Reader) -> Result<(), Unread> {
         let mut fault: Option<Fault> = None;
-        let mut understanding = self.understanding();
-        for (file, goes_on) in oldest_first(self.files.clone()) {
-            if !goes_on {
-                understanding = self.understanding();
-            }
-            let broken = match Archive::open(&file, self.line_bytes) {
-                Ok(archive) => {
-                    let archive = archive.with_entries_of(inputs::writer(&self.parser));
-                    read_one(&file, archive, &mut understanding, reader).map_err(Unread::Out)?
-                }
-                Err(error) => {
-                    reader.end(&file, 0, Some(&error));
-                    Some(error)
-                }
-            };
-            if let Some(error) = broken {
-                let next = self.fault(error);
-                fault = Some(match fault {
-                    Some(fault) => fault.and(next),
-                    None => next,
-                });
-            }
+        for mut log in self.each() {
+            while log.read_some(reader).map_err(Unread::Out)? {}
+            fault = together(fault, log.fault);
         }
         fault.map_or(Ok(()), |fault| Err(Unread::In(fault)))
     }
 
-    fn understanding(&self) -> Understanding<'_> {
-        Understanding {
-            interpreter: Interpreter::new(self.parser.clone()),
-            times: Times::new(self.zone.clone()),
-            today: Timestamp::MIN,
-            last: Moment::EARLIEST,
-            logs: self,
+    /// Each log, which may lie in several files.
+    #[must_use]
+    pub fn each(&self) -> Vec<Log<'_>> {
+        let mut logs: Vec<Log<'_>> = Vec::new();
+        for (file, goes_on) in oldest_first(self.files.clone()) {
+            match logs.last_mut().filter(|_| goes_on) {
+                Some(log) => log.files.push_back(file),
+                None => logs.push(Log {
+                    files: [file].into(),
+                    open: None,
+                    understanding: Understanding::new(self),
+                    fault: None,
+                }),
+            }
         }
+        logs
     }
 
     fn fault(&self, error: ArchiveError) -> Fault {
@@ -128,30 +118,79 @@ impl Logs {
     }
 }
 
-fn read_one(
-    file: &Path,
-    mut archive: Archive,
-    understanding: &mut Understanding<'_>,
-    reader: &mut impl Reader,
-) -> io::Result<Option<ArchiveError>> {
-    reader.begin(file, &archive);
-    let mut line = 0;
-    let broken = loop {
+/// One log, some of which has been read.
+pub struct Log<'l> {
+    /// The files that come next.
+    files: VecDeque<PathBuf>,
+    open: Option<Open>,
+    understanding: Understanding<'l>,
+    /// Why files of it could not be read, or not to their end.
+    pub fault: Option<Fault>,
+}
+
+/// A file that is being read.
+struct Open {
+    file: PathBuf,
+    archive: Archive,
+    line: u64,
+}
+
+impl Log<'_> {
+    /// Reads a block more; `false` at the end.
+    ///
+    /// # Errors
+    /// If nobody wants more.
+    pub fn read_some(&mut self, reader: &mut impl Reader) -> io::Result<bool> {
+        let Some(open) = &mut self.open else { return Ok(self.open_next(reader)) };
         reader.pause()?;
+        let Open { archive, line, .. } = open;
         let read = archive.read(|item| {
-            line += 1;
-            reader.take(&understanding.understand(line, item));
+            *line += 1;
+            reader.take(&self.understanding.understand(*line, item));
         });
         // What somebody is still writing to may tell of a time after the first look at the clock.
-        understanding.today = Timestamp::MIN;
-        match read {
-            Ok(true) => {}
-            Ok(false) => break None,
-            Err(error) => break Some(error),
+        self.understanding.today = Timestamp::MIN;
+        let broken = match read {
+            Ok(true) => return Ok(true),
+            Ok(false) => None,
+            Err(error) => Some(error),
+        };
+        reader.end(&open.file, open.archive.bytes(), broken.as_ref());
+        self.open = None;
+        self.note(broken);
+        Ok(true)
+    }
+
+    /// Opens the next file; `false` if there is none.
+    fn open_next(&mut self, reader: &mut impl Reader) -> bool {
+        let Some(file) = self.files.pop_front() else { return false };
+        let logs = self.understanding.logs;
+        match Archive::open(&file, logs.line_bytes) {
+            Ok(archive) => {
+                let archive = archive.with_entries_of(inputs::writer(&logs.parser));
+                reader.begin(&file, &archive);
+                self.open = Some(Open { file, archive, line: 0 });
+            }
+            Err(error) => {
+                reader.end(&file, 0, Some(&error));
+                self.note(Some(error));
+            }
         }
-    };
-    reader.end(file, archive.bytes(), broken.as_ref());
-    Ok(broken)
+        true
+    }
+
+    fn note(&mut self, broken: Option<ArchiveError>) {
+        let next = broken.map(|error| self.understanding.logs.fault(error));
+        self.fault = together(self.fault.take(), next);
+    }
+}
+
+/// Both faults, the first one first.
+pub(super) fn together(fault: Option<Fault>, next: Option<Fault>) -> Option<Fault> {
+    match (fault, next) {
+        (Some(fault), Some(next)) => Some(fault.and(next)),
+        (fault, next) => fault.or(next),
+    }
 }
 
 /// Understands one log, which may lie in several files.
@@ -166,7 +205,17 @@ struct Understanding<'l> {
     logs: &'l Logs,
 }
 
-impl Understanding<'_> {
+impl<'l> Understanding<'l> {
+    fn new(logs: &'l Logs) -> Self {
+        Self {
+            interpreter: Interpreter::new(logs.parser.clone()),
+            times: Times::new(logs.zone.clone()),
+            today: Timestamp::MIN,
+            last: Moment::EARLIEST,
+            logs,
+        }
+    }
+
     fn understand<'a>(&mut self, line: u64, item: Item<'a>) -> Told<'a> {
         let record = match item {
             Item::Line(text) => self.interpreter.record(text, self.logs.bare),
@@ -198,10 +247,4 @@ impl Understanding<'_> {
 /// The time that a journal tells, in microseconds since 1970.
 fn of_realtime(realtime: u64) -> Option<Timestamp> {
     Timestamp::from_microsecond(i64::try_from(realtime).ok()?).ok()
-}
-
-/// The moment of a time; those before 1970 are one.
-fn moment(at: Timestamp) -> Moment {
-    let since_epoch = at.duration_since(Timestamp::UNIX_EPOCH);
-    Moment::from_start(Duration::try_from(since_epoch).unwrap_or(Duration::ZERO))
 }

@@ -233,7 +233,7 @@ impl NotUnderstood {
     }
 }
 
-fn put(text: &mut String, name: &str, what: &str) {
+pub(super) fn put(text: &mut String, name: &str, what: &str) {
     let line = format!("{name:<16}{what}");
     writeln!(text, "{}", line.trim_end()).expect("a string takes all");
 }
@@ -256,7 +256,7 @@ fn doubt(count: u64, at_least: u64) -> String {
     if count == at_least { String::new() } else { format!(" (at least {at_least})") }
 }
 
-fn share(part: u64, whole: u64) -> String {
+pub(super) fn share(part: u64, whole: u64) -> String {
     // Rounded down to a tenth: what is not all is not told as all.
     match (u128::from(part) * 1000).checked_div(u128::from(whole)) {
         Some(share) => format!(" ({}.{} %)", share / 10, share % 10),
@@ -272,6 +272,6 @@ fn bytes(count: u64) -> String {
     }
 }
 
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.escape_debug().to_string()
 }

@@ -25,8 +25,8 @@ use crate::parse::{Record, shape};
 pub struct Summary {
     mask: SourceMask,
     files: Vec<FileReport>,
-    /// The last file has been begun and not ended.
-    reading: bool,
+    /// The place of the file that is being read.
+    reading: Option<usize>,
     span: Option<(Timestamp, Timestamp)>,
     understood: u64,
     events: BTreeMap<(&'static str, Kind), EventCount>,
@@ -61,7 +61,7 @@ impl Summary {
         Self {
             mask,
             files: Vec::new(),
-            reading: false,
+            reading: None,
             span: None,
             understood: 0,
             events: BTreeMap::new(),
@@ -73,6 +73,11 @@ impl Summary {
             servers: Shapes::new(),
             others: Shapes::new(),
         }
+    }
+
+    /// Goes on with the file in this place, or with the next one that begins, and gives the place of the one that was read.
+    pub fn turn_to(&mut self, file: Option<usize>) -> Option<usize> {
+        std::mem::replace(&mut self.reading, file)
     }
 
     /// What has been counted.
@@ -173,7 +178,7 @@ impl Summary {
 
 impl Reader for Summary {
     fn begin(&mut self, file: &Path, archive: &Archive) {
-        self.reading = true;
+        self.reading = Some(self.files.len());
         self.files.push(FileReport {
             file: file.display().to_string(),
             form: Some(archive.form().as_str()),
@@ -186,10 +191,9 @@ impl Reader for Summary {
 
     fn end(&mut self, file: &Path, bytes: u64, broken: Option<&ArchiveError>) {
         let error = broken.map(ToString::to_string);
-        let reading = std::mem::take(&mut self.reading);
-        if let Some(last) = self.files.last_mut().filter(|_| reading) {
-            last.bytes = bytes;
-            last.error = error;
+        if let Some(reading) = self.reading.take() {
+            self.files[reading].bytes = bytes;
+            self.files[reading].error = error;
         } else {
             let file = file.display().to_string();
             self.files.push(FileReport { file, form: None, packing: None, lines: 0, bytes, error });
@@ -197,8 +201,8 @@ impl Reader for Summary {
     }
 
     fn take(&mut self, told: &Told<'_>) {
-        if let Some(file) = self.files.last_mut() {
-            file.lines += 1;
+        if let Some(reading) = self.reading {
+            self.files[reading].lines += 1;
         }
         if let Some(at) = told.at {
             let (since, until) = self.span.get_or_insert((at, at));
@@ -280,7 +284,7 @@ impl Shapes {
 const LONGEST_PROCESS: usize = 32;
 
 /// The first part of a text that is too long to be told whole.
-fn shortened(text: &str) -> Option<String> {
+pub(super) fn shortened(text: &str) -> Option<String> {
     let (end, _) = text.char_indices().nth(LONGEST_TOLD)?;
     Some(format!("{}…", &text[..end]))
 }
