@@ -301,5 +301,6 @@ impl Rehearsal {
     }
 }
 
-/// How often what is past is forgotten, as in the daemon.
-const SWEEP: Duration = Duration::from_secs(1);
+/// How often what is past is forgotten. It only makes room, and each event makes some: every second, as in the daemon, it
+/// would be most of the work of weeks that pass in seconds.
+const SWEEP: Duration = Duration::from_mins(1);
