@@ -342,4 +342,10 @@ fn the_files_of_the_allowlist_are_read_again_when_they_change() {
     assert!(passes(&lab, V4) && !passes(&lab, OTHER));
     std::fs::write(&path, format!("{OTHER}\n")).unwrap();
     eventually(PATIENCE, "it is allowed again", || passes(&lab, OTHER));
+    // What is allowed by hand stands beside it, with its end.
+    assert_eq!(daemon.cli(&["allow", "192.0.2.0/24", "--for", "1h"]).code, 0);
+    let told = daemon.json(&["allow", "--list"]);
+    let told = told["allowlist"].as_array().unwrap();
+    let networks: Vec<_> = told.iter().map(|entry| (&entry["network"], entry["until"].is_null())).collect();
+    assert_eq!(networks, [(&"192.0.2.0/24".into(), false), (&OTHER.into(), true)]);
 }

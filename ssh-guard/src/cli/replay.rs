@@ -78,8 +78,8 @@ impl Replayed {
 /// like any other's.
 async fn rehearsal(settings: &Settings) -> Result<Rehearsal, Fault> {
     let mut allowlist = Allowlist::new();
-    for network in &settings.allow {
-        allowlist.add((*network).into(), None);
+    for network in settings.allow.networks() {
+        allowlist.add(network.into(), None);
     }
     let capacity = capacity(settings);
     let rehearsal = Rehearsal::new(settings.policy.clone(), capacity, allowlist, Protected::default());

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ban::Reason;
-use crate::event::{Kind, Process, Service};
+use crate::event::{Kind, Outcome, Process, Service};
 use crate::policy::rules;
 
 /// So few that the tables are full all the time.

@@ -61,7 +61,7 @@ impl Story {
     }
 
     fn steps(&self, ban: Option<&Ban>) -> Vec<String> {
-        self.explain().steps(ban, self.now, |at| format!("{} s", at.since_start().as_secs()))
+        self.explain().steps(ban, self.now, |at| format!("{} s", at.since_start().as_secs_f64().round()))
     }
 
     /// The ban that came into force at this moment.
