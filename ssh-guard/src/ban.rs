@@ -91,6 +91,12 @@ impl Ban {
         (self.network(), self.scope)
     }
 
+    /// Whether the rules called for it; of what an earlier daemon left, nobody knows.
+    #[must_use]
+    pub fn is_automatic(&self) -> bool {
+        self.by == By::Automatic && self.rung.is_some()
+    }
+
     /// Whether its end has come.
     #[must_use]
     pub fn is_over(&self, now: Moment) -> bool {

@@ -11,6 +11,7 @@ use std::ops::Bound;
 use crate::ban::{Ban, By, Scope};
 use crate::moment::Moment;
 use crate::network::Network;
+use crate::policy::blast::Held;
 use ends::Ends;
 pub use plan::{Plan, Refused};
 
@@ -22,6 +23,8 @@ pub struct Ledger {
     sources: Room,
     networks: Room,
     ipv4: usize,
+    /// What the bans hold that the rules called for.
+    held: Held,
     displaced: u64,
 }
 
@@ -73,7 +76,7 @@ impl Ledger {
     #[must_use]
     pub fn new(capacity: Capacity) -> Self {
         let (sources, networks) = (Room::new(capacity.sources), Room::new(capacity.networks));
-        Self { bans: BTreeMap::new(), sources, networks, ipv4: 0, displaced: 0 }
+        Self { bans: BTreeMap::new(), sources, networks, ipv4: 0, held: Held::default(), displaced: 0 }
     }
 
     /// Leaves this much of the room to lists.
@@ -107,14 +110,26 @@ impl Ledger {
         if displaced.as_ref().is_some_and(|displaced| !displaced.is_over(ban.since)) {
             self.displaced = self.displaced.saturating_add(1);
         }
+        self.remove(ban.network());
+        self.enter(ban);
+        displaced
+    }
+
+    /// Puts off the end of a ban, as is done once; the kernel blocks until then already.
+    pub fn extend(&mut self, banned: Network, until: Moment) {
+        if let Some(ban) = self.remove(banned) {
+            self.enter(Ban { until, extended: true, ..ban });
+        }
+    }
+
+    fn enter(&mut self, ban: Ban) {
         let banned = ban.network();
-        self.remove(banned);
         let room = self.room_mut(ban.scope);
         room.ends(ban.by).insert(ban.until, banned);
         room.bans += 1;
         self.ipv4 += usize::from(is_ipv4_source(&ban));
+        self.held = self.held.plus(held_by(&ban));
         self.bans.insert(banned, ban);
-        displaced
     }
 
     /// Plans and commits a ban that the kernel knows already, and returns the one that it displaced.
@@ -142,6 +157,7 @@ impl Ledger {
             }
         }
         self.ipv4 = bans.iter().filter(|ban| is_ipv4_source(ban)).count();
+        self.held = bans.iter().fold(Held::default(), |held, ban| held.plus(held_by(ban)));
         self.bans = bans.into_iter().map(|ban| (ban.network(), ban)).collect();
     }
 
@@ -152,6 +168,7 @@ impl Ledger {
         room.ends(ban.by).remove(ban.until, banned);
         room.bans -= 1;
         self.ipv4 -= usize::from(is_ipv4_source(&ban));
+        self.held = self.held.minus(held_by(&ban));
         Some(ban)
     }
 
@@ -202,6 +219,17 @@ impl Ledger {
     /// The bans that hold all of `network` and more, the widest first.
     pub fn around(&self, network: Network) -> impl Iterator<Item = &Ban> {
         (0..network.prefix()).filter_map(move |prefix| self.get(network.widened(prefix)))
+    }
+
+    /// The bans of a scope that nobody decided on by hand, in the order of their ends, after this end.
+    pub fn ending(&self, scope: Scope, after: Option<(Moment, Network)>) -> impl Iterator<Item = &Ban> {
+        self.room(scope).automatic.after(after).filter_map(|banned| self.get(banned))
+    }
+
+    /// What the bans in force hold that the rules called for.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        self.held
     }
 
     /// How many of a scope may be blocked.
@@ -273,6 +301,10 @@ impl Room {
     fn first_end(&self) -> Option<(Moment, Network)> {
         [self.automatic.first(), self.by_hand.first()].into_iter().flatten().min()
     }
+}
+
+fn held_by(ban: &Ban) -> Held {
+    if ban.is_automatic() { Held::of(ban) } else { Held::default() }
 }
 
 fn is_ipv4_source(ban: &Ban) -> bool {

@@ -1,6 +1,7 @@
 //! Bans in the order of their ends.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use crate::moment::Moment;
 use crate::network::Network;
@@ -22,6 +23,11 @@ impl Ends {
 
     pub(super) fn remove(&mut self, until: Moment, banned: Network) {
         self.0.remove(&(until, banned));
+    }
+
+    pub(super) fn after(&self, after: Option<(Moment, Network)>) -> impl Iterator<Item = Network> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.0.range((start, Bound::Unbounded)).map(|(_, banned)| *banned)
     }
 
     pub(super) fn first(&self) -> Option<(Moment, Network)> {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::ban::{Ban, By};
+use crate::ban::Ban;
 use crate::moment::Moment;
 
 /// The end that a ban gets if it is extended; `last_hit`: when the last packet was dropped because of it. Only an automatic
@@ -13,7 +13,7 @@ pub fn extended(ban: &Ban, last_hit: Option<Moment>) -> Option<Moment> {
     let length = ban.until.since(ban.since);
     let last_quarter = ban.until.minus(length / 4);
     let knocks = last_hit.is_some_and(|hit| hit >= last_quarter);
-    (ban.by == By::Automatic && ban.rung.is_some() && !ban.extended && knocks).then(|| ban.until.plus(length))
+    (ban.is_automatic() && !ban.extended && knocks).then(|| ban.until.plus(length))
 }
 
 /// When the ban of a network ends early if nothing of it is dropped any more for `quiet`; `last_hit` as for [`extended`].

@@ -10,6 +10,7 @@ const CAPACITY: usize = 6;
 enum Step {
     Ban(u32, u64, By),
     Unban(u32),
+    Extend(u32, u64),
     Wait(u64),
     Expire,
 }
@@ -19,6 +20,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0..12_u32, 0..40_u64, by).prop_map(|(number, length, by)| Step::Ban(number, length, by)),
         1 => (0..12_u32).prop_map(Step::Unban),
+        1 => (0..12_u32, 0..40_u64).prop_map(|(number, length)| Step::Extend(number, length)),
         2 => (0..10_u64).prop_map(Step::Wait),
         2 => Just(Step::Expire),
     ]
@@ -83,6 +85,12 @@ proptest! {
                     let was = model.0.iter().position(|ban| ban.source == source(number));
                     prop_assert_eq!(ledger.remove(host(number)), was.map(|place| model.0.remove(place)));
                 }
+                Step::Extend(number, length) => {
+                    let until = at(seconds + length);
+                    ledger.extend(host(number), until);
+                    let there = model.0.iter_mut().find(|ban| ban.source == source(number));
+                    there.into_iter().for_each(|ban| *ban = Ban { until, extended: true, ..ban.clone() });
+                }
                 Step::Wait(wait) => seconds += wait,
                 Step::Expire => {
                     let expired = ledger.expire(now);
@@ -95,6 +103,14 @@ proptest! {
             let all: Vec<Ban> = ledger.after(None).cloned().collect();
             prop_assert_eq!(all, model.sorted());
             prop_assert_eq!(ledger.counts().ipv4, model.0.len());
+            let mut automatic: Vec<&Ban> = model.0.iter().filter(|ban| ban.by == By::Automatic).collect();
+            automatic.sort_by_key(|ban| (ban.until, ban.source));
+            prop_assert_eq!(ledger.held().ipv4, automatic.len() as u64);
+            prop_assert!(ledger.ending(Scope::Source, None).eq(automatic.iter().copied()));
+            if let Some(first) = automatic.first() {
+                let after = Some((first.until, first.network()));
+                prop_assert!(ledger.ending(Scope::Source, after).eq(automatic[1..].iter().copied()));
+            }
             prop_assert!(ledger.len() <= CAPACITY);
         }
     }

@@ -198,3 +198,30 @@ fn what_lists_take_is_room_that_bans_do_not_have() {
     ledger.leave_to_lists(0, 0);
     assert_eq!(ledger.insert(&ban(3, 30, Automatic), at(0)), Ok(None));
 }
+
+#[test]
+fn what_the_rules_hold_is_what_their_bans_in_force_do_and_nobody_elses() {
+    let network = |prefix| Ban { scope: Scope::Network, prefix, ..ban(1 << 16, 99, Automatic) };
+    let v6 = |scope| {
+        let source = std::net::Ipv6Addr::from(0x2001_0db8_u128 << 96).into();
+        Ban { source, scope, prefix: 56, ..ban(0, 99, Automatic) }
+    };
+    let of_an_earlier_daemon = Ban { rung: None, ..network(22) };
+    let all =
+        vec![ban(1, 10, Automatic), ban(2, 10, Hand), network(24), of_an_earlier_daemon, v6(Scope::Network)];
+    let held = |ledger: &Ledger| (ledger.held().ipv4, ledger.held().ipv6_networks);
+    let mut adopted = ledger(9);
+    adopted.adopt(all.clone());
+    assert_eq!(held(&adopted), (257, 1));
+    let mut ledger = ledger(9);
+    for ban in &all {
+        ledger.insert(ban, at(0)).unwrap();
+    }
+    assert_eq!(held(&ledger), (257, 1));
+    ledger.remove(network(24).network());
+    assert_eq!(held(&ledger), (1, 1));
+    ledger.expire(at(99));
+    assert_eq!(held(&ledger), (0, 0));
+    ledger.insert(&Ban { until: at(200), ..v6(Scope::Source) }, at(100)).unwrap();
+    assert_eq!(held(&ledger), (0, 0), "IPv6 sources are not limited");
+}
