@@ -33,6 +33,7 @@ mod operators;
 mod positions;
 mod poster;
 mod sampler;
+mod seldom;
 mod sessions;
 mod start;
 

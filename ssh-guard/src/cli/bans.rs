@@ -42,7 +42,7 @@ fn text(bans: &api::Bans) -> String {
             ban.offences.to_string(),
             ban.hits.to_string(),
             if ban.in_kernel { "blocked" } else { "MISSING" }.to_owned(),
-            ban.rule.clone(),
+            if ban.extended { format!("{}; extended", ban.rule) } else { ban.rule.clone() },
         ]
     }));
     table(&rows)

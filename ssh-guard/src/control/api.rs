@@ -136,7 +136,7 @@ pub struct BanEntry {
     pub source: String,
     /// `ipv4` or `ipv6`.
     pub family: String,
-    /// `threshold`, `manual` or `list`; null for a ban of an earlier daemon.
+    /// `threshold`, `spray`, `bait`, `network`, `manual` or `list`; null for a ban of an earlier daemon.
     pub reason: Option<String>,
     /// What led to it, in words.
     pub rule: String,
@@ -148,6 +148,9 @@ pub struct BanEntry {
     pub rung: Option<usize>,
     /// How often the source was banned before this.
     pub offences: u32,
+    /// Whether its end was put off, as packets still came.
+    #[serde(default)]
+    pub extended: bool,
     /// Packets dropped.
     pub hits: u64,
     /// When the last of them came, to a tick of the kernel (about a second).

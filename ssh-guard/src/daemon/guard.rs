@@ -8,9 +8,11 @@
 //! happened.
 
 mod answers;
+mod automatic;
 mod banning;
 mod dropped;
 mod enact;
+mod ends;
 mod limits;
 mod orders;
 mod presence;
@@ -50,8 +52,10 @@ use crate::policy::bannable::Protected;
 pub(super) use crate::policy::bannable::is_exempt;
 use crate::policy::{Policy, Standing};
 use crate::session::presence::Presence;
+pub(super) use automatic::Withheld;
 pub(super) use banning::{check_reason, plain};
 pub(super) use enact::Enactor;
+pub(super) use ends::Looked;
 pub(super) use limits::Logins;
 pub(super) use orders::length;
 pub(super) use remarks::Remarks;
@@ -87,6 +91,10 @@ pub(super) struct Guard {
     pub(super) work: Work,
     /// Compares the maps with what is to stand in them.
     pub(super) resync: Resync,
+    /// Which bans it has looked at, to end them later or sooner.
+    pub(super) looked: Looked,
+    /// What it tells seldom.
+    pub(super) withheld: Withheld,
     /// Where it notes how far the inputs were read.
     pub(super) positions: Positions,
     /// Who is logged in from where.
@@ -132,6 +140,8 @@ impl Guard {
             if renewal <= now {
                 self.renew_lease(now);
                 self.policy.expire(now);
+                self.extend(now);
+                self.narrow(now);
                 renewal = now.plus(RENEWAL);
             }
             let next = next.map_or(renewal, |next| next.min(renewal)).min(self.resync.due());
@@ -194,9 +204,9 @@ impl Guard {
         }
     }
 
-    /// Takes one auth event, and bans its source if that is called for; `line`: what told of it.
+    /// Takes one auth event, and does what is called for; `line`: what told of it.
     fn hear(&mut self, heard: &Heard, line: Option<&[u8]>) {
-        let Heard { event, read_at, at, .. } = heard;
+        let Heard { event, at, .. } = heard;
         self.metrics.heard(event.outcome, event.kind, event.count.get());
         let Some(address) = event.address else { return };
         self.tell_login(event, *at);
@@ -232,26 +242,8 @@ impl Guard {
             score = judgement.score,
             "auth event"
         );
-        let Some(decision) = judgement.ban else { return };
-        let score = decision.score;
-        // A ban for what happened while nobody read ends when it would have ended.
-        let happened = if at < read_at { *at } else { clock::now() };
-        let ban = decision.into_ban(happened);
-        if ban.is_over(clock::now()) {
-            self.policy.punish(&ban);
-            info!(%source, score, rule = &*ban.rule, "would be banned, and free again: it is an offence all the same");
-            return;
-        }
-        match self.ban(&ban) {
-            Ok(ban) => {
-                if at == read_at {
-                    self.metrics.blocked_after(clock::now().since(*read_at));
-                }
-                self.policy.punish(&ban);
-                let seconds = ban.until.since(ban.since).as_secs();
-                info!(source = %ban.network(), score, seconds, rule = &*ban.rule, "banned");
-            }
-            Err(fault) => warn!(%source, error = fault.told(), "not banned"),
+        for decision in [judgement.ban, judgement.network].into_iter().flatten() {
+            self.enact(decision, heard);
         }
     }
 

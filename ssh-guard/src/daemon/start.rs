@@ -12,7 +12,7 @@ use super::allow_files::AllowFiles;
 use super::board::{Board, InputNote, KernelNote};
 use super::closer::Closer;
 use super::command::{Command, Counter, Reply};
-use super::guard::{Enactor, Guard, Mailbox, Maps, Resync, Work};
+use super::guard::{Enactor, Guard, Looked, Mailbox, Maps, Resync, Withheld, Work};
 use super::intake::{Intake, ToGuard};
 use super::keeper::{self, Keeper, Outlook};
 use super::positions::{self, Positions};
@@ -121,6 +121,8 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         blocked: Arc::clone(&blocked),
         work: Work::default(),
         resync,
+        looked: Looked::default(),
+        withheld: Withheld::default(),
         positions: positions.clone(),
         presence: Arc::default(),
         trial: None,

@@ -16,6 +16,7 @@ use crate::ban::Reason;
 use crate::config::settings::Mode;
 use crate::event::{Kind, Outcome};
 use crate::input::Refused;
+use crate::policy::blast::Beyond;
 use crate::session::{Stage, Totals};
 pub use labels::{LineOutcome, MapOperation, Unbanned};
 
@@ -34,6 +35,8 @@ pub struct Metrics {
     input_refused: CounterVec,
     bans: CounterVec,
     unbans: CounterVec,
+    bans_extended: Counter,
+    bans_withheld: CounterVec,
     map_errors: CounterVec,
     evictions: Counter,
     sockets_closed: Counter,
@@ -97,6 +100,8 @@ impl Metrics {
         let evictions = counters("blocklist_evictions_total", "Bans that made room for another one", none)?;
         let sockets_closed =
             counters("sockets_closed_total", "Sockets of banned sources that were closed", none)?;
+        let bans_extended =
+            counters("bans_extended_total", "Bans whose end was put off, as packets still came", none)?;
         let logins_lost = counters(
             "logins_lost_total",
             "Logins for which no session was looked for, as too many came at once",
@@ -141,6 +146,12 @@ impl Metrics {
             )?,
             bans: counters("bans_total", "Bans begun", &["reason"])?,
             unbans: counters("unbans_total", "Bans ended", &["cause"])?,
+            bans_extended: bans_extended.with_label_values(none),
+            bans_withheld: counters(
+                "bans_withheld_total",
+                "Times that a ban had to wait, by the limit of what may be banned automatically",
+                &["limit"],
+            )?,
             map_errors: counters("map_errors_total", "What the kernel refused to do", &["map", "operation"])?,
             evictions: evictions.with_label_values(none),
             sockets_closed: sockets_closed.with_label_values(none),
@@ -193,6 +204,9 @@ impl Metrics {
         }
         for cause in Unbanned::ALL {
             self.unbans.with_label_values(&[cause.as_str()]);
+        }
+        for limit in Beyond::ALL {
+            self.bans_withheld.with_label_values(&[limit.as_str()]);
         }
         for refused in MapOperation::ALL {
             self.map_errors.with_label_values(&refused.labels());
@@ -266,6 +280,16 @@ impl Metrics {
     /// Counts so many bans.
     pub fn banned(&self, reason: Reason, count: usize) {
         self.bans.with_label_values(&[reason.as_str()]).inc_by(count as u64);
+    }
+
+    /// Counts a ban whose end was put off.
+    pub fn extended(&self) {
+        self.bans_extended.inc();
+    }
+
+    /// Counts that a ban has to wait.
+    pub fn withheld(&self, limit: Beyond) {
+        self.bans_withheld.with_label_values(&[limit.as_str()]).inc();
     }
 
     /// Counts the end of so many bans.
@@ -373,6 +397,8 @@ mod tests {
             "ssh_guard_lines_lost_total{input=\"auth\"} 0",
             "ssh_guard_input_refused_total{input=\"auth\",reason=\"stranger\"} 0",
             "ssh_guard_bans_total{reason=\"threshold\"} 0",
+            "ssh_guard_bans_extended_total 0",
+            "ssh_guard_bans_withheld_total{limit=\"rate\"} 0",
             "ssh_guard_unbans_total{cause=\"expired\"} 0",
             "ssh_guard_bans_active{family=\"ipv6\"} 0",
             "ssh_guard_bans_active{family=\"networks\"} 0",

@@ -89,6 +89,19 @@ impl Held {
 }
 
 impl Beyond {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Ipv4, Self::Ipv6Networks, Self::Rate];
+
+    /// The word for it, in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6Networks => "ipv6-networks",
+            Self::Rate => "rate",
+        }
+    }
+
     /// The key of the configuration that sets the limit.
     #[must_use]
     pub const fn key(self) -> &'static str {

@@ -49,6 +49,7 @@ impl Guard {
             until: Some(ban.until).filter(|until| until.comes()).map(clock::wall),
             rung: ban.rung,
             offences: ban.offences,
+            extended: ban.extended,
             ..self.tell_block(ban.entry(), now)
         }
     }

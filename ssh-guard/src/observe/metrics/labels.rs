@@ -24,6 +24,8 @@ pub enum Unbanned {
     Protected,
     /// It made room for another ban.
     Displaced,
+    /// Nothing came from the network for long.
+    Quiet,
 }
 
 /// What the kernel refused to do.
@@ -70,8 +72,8 @@ impl LineOutcome {
 }
 
 impl Unbanned {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Expired, Self::Manual, Self::Allowed, Self::Protected, Self::Displaced];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Expired, Self::Manual, Self::Allowed, Self::Protected, Self::Displaced, Self::Quiet];
 
     /// The word for it.
     #[must_use]
@@ -82,6 +84,7 @@ impl Unbanned {
             Self::Allowed => "allowed",
             Self::Protected => "protected",
             Self::Displaced => "displaced",
+            Self::Quiet => "quiet",
         }
     }
 }
