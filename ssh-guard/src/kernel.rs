@@ -37,7 +37,7 @@ pub use blocklist::Blocklist;
 pub use clock::KernelClock;
 pub use drift::{Drift, is_same_end};
 pub use earlier::{Counted, Earlier, Lifted, Rescue};
-pub use known::KnownGood;
+pub use known::{KnownGood, KnownGoodView};
 pub use load::{Capacities, Kept, Loaded, Programs, load, load_from, load_with};
 pub use networks::{Look, Networks};
 pub use pins::Pins;

@@ -12,6 +12,7 @@ use std::thread;
 
 use ssh_guard_common::flat::LAST_END;
 use ssh_guard_common::records::Block;
+use ssh_guard_common::source::SourceMask;
 use ssh_guard_common::time::is_over;
 use tracing::{info, warn};
 
@@ -19,7 +20,7 @@ use super::guard::{Enactor, is_exempt};
 use crate::ban::{Ban, By, Reason, Scope};
 use crate::clock;
 use crate::fault::Fault;
-use crate::kernel::{Earlier, KernelClock};
+use crate::kernel::{Earlier, KernelClock, KnownGood};
 use crate::ledger::{Capacity, Ledger};
 use crate::lists::{Entry, Lists, scope_of};
 use crate::moment::Moment;
@@ -89,6 +90,32 @@ pub(super) fn take_over(
         info!(bans = blocked.len(), "took over what an earlier daemon has in force");
     }
     Ok(())
+}
+
+/// Keeps whom an earlier daemon had known-good, each until its end; says whether there is anybody.
+///
+/// # Errors
+/// If its maps cannot be read.
+pub(super) fn know(
+    earlier: &Earlier,
+    mask: SourceMask,
+    known_good: &mut KnownGood,
+    kernel_clock: &KernelClock,
+) -> Result<bool, Fault> {
+    if earlier.mask() != mask {
+        return Ok(false);
+    }
+    let now = kernel_clock.ticks_of(clock::now());
+    let mut known = earlier.known_good()?;
+    known.retain(|(_, known)| !is_over(known.until(), now));
+    let sources = known.len();
+    for (kept, (source, known)) in known.into_iter().enumerate() {
+        if let Err(fault) = known_good.know(source, known.until(), known.shared()) {
+            warn!(error = fault.told(), lost = sources - kept, "not all that were known-good still are");
+            break;
+        }
+    }
+    Ok(sources > 0)
 }
 
 /// The bans that blocks of an earlier daemon are.

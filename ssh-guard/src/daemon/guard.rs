@@ -13,6 +13,7 @@ mod banning;
 mod dropped;
 mod enact;
 mod ends;
+mod known;
 mod limits;
 mod orders;
 mod presence;
@@ -56,6 +57,7 @@ pub(super) use automatic::Withheld;
 pub(super) use banning::{check_reason, plain};
 pub(super) use enact::Enactor;
 pub(super) use ends::Looked;
+pub(super) use known::Known;
 pub(super) use limits::Logins;
 pub(super) use orders::length;
 pub(super) use remarks::Remarks;
@@ -91,6 +93,8 @@ pub(super) struct Guard {
     pub(super) work: Work,
     /// Compares the maps with what is to stand in them.
     pub(super) resync: Resync,
+    /// How it goes through whom the programs know.
+    pub(super) known: Known,
     /// Which bans it has looked at, to end them later or sooner.
     pub(super) looked: Looked,
     /// What it tells seldom.
@@ -142,6 +146,7 @@ impl Guard {
                 self.policy.expire(now);
                 self.extend(now);
                 self.narrow(now);
+                self.forget_known_good(now);
                 renewal = now.plus(RENEWAL);
             }
             let next = next.map_or(renewal, |next| next.min(renewal)).min(self.resync.due());
@@ -228,7 +233,7 @@ impl Guard {
         });
         self.policy.keep(event, source, &judgement, line, now);
         if let Some(login) = judgement.login {
-            self.policy.admit(login, now);
+            self.admit(login, now);
         }
         if banned {
             self.wonder_at(Network::new(source, prefix), now);

@@ -54,8 +54,8 @@ pub(super) struct Orders {
     pub(super) unproven: bool,
 }
 
-/// Who is known-good.
-pub(super) type IsKnownGood = Box<dyn Fn(Source) -> bool + Send>;
+/// Whether a source is known-good at a tick, so that no limit holds for it: what the programs go by.
+pub(super) type IsKnownGood = Box<dyn Fn(Source, Ticks) -> bool + Send>;
 
 /// All state of the registrar.
 pub(super) struct Registrar {
@@ -216,9 +216,10 @@ impl Registrar {
         let Looked { without_socket, gone } = self.sockets.look(&records, now, &self.rules);
         let evidence =
             Evidence { records: &records, marks: &marks, without_socket: &without_socket, gone: &gone, now };
-        let census = Census::take(evidence, &self.rules, &self.is_known_good);
+        let is_known_good = |source| (self.is_known_good)(source, now);
+        let census = Census::take(evidence, &self.rules, is_known_good);
         let flooded = self.flood.observe(census.unauthenticated);
-        let crowded = census.crowded(&self.rules, flooded, &self.is_known_good);
+        let crowded = census.crowded(&self.rules, flooded, is_known_good);
         self.write_crowded(crowded);
         self.forget(&census);
         self.watch_the_witness(&records, successes, now)?;

@@ -12,7 +12,7 @@ use super::allow_files::AllowFiles;
 use super::board::{Board, InputNote, KernelNote};
 use super::closer::Closer;
 use super::command::{Command, Counter, Reply};
-use super::guard::{Enactor, Guard, Looked, Mailbox, Maps, Resync, Withheld, Work};
+use super::guard::{Enactor, Guard, Known, Looked, Mailbox, Maps, Resync, Withheld, Work};
 use super::intake::{Intake, ToGuard};
 use super::keeper::{self, Keeper, Outlook};
 use super::positions::{self, Positions};
@@ -70,6 +70,11 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         let mut enactor = Enactor { blocklist, networks, settings, clock, allowlist, protected, metrics };
         enforce(&lists, earlier.as_ref(), capacity, &mut enactor)?
     };
+    if let Some(earlier) = &earlier {
+        let Loaded { known_good, clock, .. } = &mut loaded;
+        let known = adopt::know(earlier, settings.guard.mask(), known_good, clock)?;
+        loaded.settings.put_to_use(MapSettings::KNOWN_GOOD, known)?;
+    }
     let sockets = listen(&settings.control)?;
     let http = observe::listen(settings.listen).await?;
     let Loaded {
@@ -79,6 +84,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         networks,
         allowlist: allowed,
         known_good,
+        known_good_view,
         settings: switches,
         mut sampler,
         clock,
@@ -98,7 +104,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let sampler = Arc::new(Mutex::new(sampler));
     let (protected, protected_seen) = watch::channel(protected);
 
-    let from = Parts { maps: followed, clock, last_account };
+    let from = Parts { maps: followed, known_good: known_good_view, clock, last_account };
     let Begun { registrar, wires, logins, orders: sessions_seen, presence, asker, sight } =
         begin(&settings, from, &sampler, &protected_seen, &metrics);
     let blocked = Arc::new(Notify::new());
@@ -121,6 +127,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         blocked: Arc::clone(&blocked),
         work: Work::default(),
         resync,
+        known: Known::default(),
         looked: Looked::default(),
         withheld: Withheld::default(),
         positions: positions.clone(),

@@ -12,7 +12,7 @@ use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, Map, MapData, MapError, MapType};
 use bytemuck::Pod;
 use ssh_guard_common::flat::{CELL_WORDS, Family, Shape, V4, V6};
-use ssh_guard_common::records::{Authenticated, Block, SessionKey, SessionRecord, Settings, SourceRecord};
+use ssh_guard_common::records::{Authenticated, Block, KnownGood, SessionKey, SessionRecord, Settings, SourceRecord};
 use ssh_guard_common::source::{Source, SourceMask};
 use ssh_guard_common::{ABI, names};
 
@@ -33,6 +33,8 @@ pub struct Earlier {
     nets_24: Table<V4>,
     nets_v4: LpmTrie<MapData, [u8; 4], Block>,
     nets_v6: LpmTrie<MapData, [u8; 16], Block>,
+    /// Sources that are known-good; nothing of a version that did not know them.
+    known: Option<(Table<V4>, Table<V6>, MapData)>,
 }
 
 impl Earlier {
@@ -78,6 +80,7 @@ impl Earlier {
                 .map_err(|error| strange(folder, names::BLOCKED_NETS_V4).because(error))?,
             nets_v6: LpmTrie::try_from(open(folder, names::BLOCKED_NETS_V6)?)
                 .map_err(|error| strange(folder, names::BLOCKED_NETS_V6).because(error))?,
+            known: known(folder),
         })
     }
 
@@ -91,6 +94,19 @@ impl Earlier {
     #[must_use]
     pub fn mask(&self) -> SourceMask {
         self.settings.mask
+    }
+
+    /// Every source that is known-good, whether that is over or not, in no order.
+    ///
+    /// # Errors
+    /// If the kernel refuses to read.
+    pub fn known_good(&self) -> Result<Vec<(Source, KnownGood)>, Fault> {
+        let Some((v4, v6, beside)) = &self.known else { return Ok(Vec::new()) };
+        let beside = batch::all(beside).map_err(|error| {
+            Fault::new(Exit::Failure, "cannot read whom an earlier daemon knew").because(error)
+        })?;
+        let tables = v4.entries().chain(v6.entries());
+        Ok(tables.map(|(source, entry)| (source, KnownGood { end: entry.end })).chain(beside).collect())
     }
 
     /// Every block of a network, whether it is over or not, in no order; of several for the same network any.
@@ -183,6 +199,14 @@ impl Counted {
     pub fn sources(&self) -> Result<Vec<(Source, SourceRecord)>, Fault> {
         all(self.sources.as_ref())
     }
+}
+
+fn known(folder: &Path) -> Option<(Table<V4>, Table<V6>, MapData)> {
+    let Ok(Map::HashMap(beside)) = open(folder, names::KNOWN_BESIDE) else { return None };
+    let info = beside.info().ok()?;
+    let sizes = (size(size_of::<Source>()), size(size_of::<KnownGood>()));
+    let tables = (table(folder, names::KNOWN_V4).ok()?, table(folder, names::KNOWN_V6).ok()?);
+    ((info.key_size(), info.value_size()) == sizes).then_some((tables.0, tables.1, beside))
 }
 
 fn counters(folder: &Path, name: &str, key: u32, value: u32) -> Option<MapData> {

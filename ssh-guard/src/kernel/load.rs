@@ -20,7 +20,7 @@ use super::object::OBJECT;
 use super::refusal::refused;
 use super::tables::{self, Shapes};
 use super::{
-    Allowlist, Blocklist, Earlier, KernelClock, KnownGood, Networks, Sampler, Sessions, SettingsMap, errno,
+    Allowlist, Blocklist, Earlier, KernelClock, KnownGood, KnownGoodView, Networks, Sampler, Sessions, SettingsMap, errno,
     networks, sessions,
 };
 use crate::fault::{Exit, Fault};
@@ -71,6 +71,8 @@ pub struct Loaded {
     pub allowlist: Allowlist,
     /// Says which sources are known-good.
     pub known_good: KnownGood,
+    /// Reads that.
+    pub known_good_view: KnownGoodView,
     /// Says which maps are in use, and from when on time is counted.
     pub settings: SettingsMap,
     /// Reads what the program counts.
@@ -180,12 +182,12 @@ pub fn load_with(programs: &Programs, earlier: Option<&Earlier>, frags: bool) ->
         beside: take(&mut ebpf, names::BLOCKED_BESIDE, &mut maps)?,
     };
     let blocklist = Blocklist::new(blocked_in, blocked)?;
-    let known_in = tables::Maps {
-        v4: take(&mut ebpf, names::KNOWN_V4, &mut maps)?,
-        v6: take(&mut ebpf, names::KNOWN_V6, &mut maps)?,
-        beside: take(&mut ebpf, names::KNOWN_BESIDE, &mut maps)?,
-    };
-    let known_good = KnownGood::new(known_in, known)?;
+    let [v4, v4_read] = take_twice(&mut ebpf, names::KNOWN_V4, &mut maps)?;
+    let [v6, v6_read] = take_twice(&mut ebpf, names::KNOWN_V6, &mut maps)?;
+    let [beside, beside_read] = take_twice(&mut ebpf, names::KNOWN_BESIDE, &mut maps)?;
+    let known_good = KnownGood::new(tables::Maps { v4, v6, beside }, known)?;
+    let read = tables::Maps { v4: v4_read, v6: v6_read, beside: beside_read };
+    let known_good_view = KnownGoodView::new(read, known)?;
     // Only the programs read and write these.
     for name in [names::SYN_BUDGET, names::ASKERS] {
         take(&mut ebpf, name, &mut maps)?;
@@ -213,6 +215,7 @@ pub fn load_with(programs: &Programs, earlier: Option<&Earlier>, frags: bool) ->
         networks,
         allowlist,
         known_good,
+        known_good_view,
         settings,
         sampler,
         clock,

@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::daemon::guard::Logins;
 use crate::daemon::operators::{Asker, operators};
 use crate::daemon::sampler::Sight;
-use crate::kernel::{self, KernelClock, Sampler};
+use crate::kernel::{self, KernelClock, KnownGoodView, Sampler};
 use crate::observe::Metrics;
 use crate::policy::bannable::Protected;
 use crate::session::presence::Presence;
@@ -34,6 +34,7 @@ pub(in crate::daemon) struct Begun {
 /// What the kernel has for it.
 pub(in crate::daemon) struct Parts {
     pub(in crate::daemon) maps: kernel::Sessions,
+    pub(in crate::daemon) known_good: KnownGoodView,
     pub(in crate::daemon) clock: KernelClock,
     /// The greatest number that an account has already.
     pub(in crate::daemon) last_account: u32,
@@ -47,7 +48,7 @@ pub(in crate::daemon) fn begin(
     protected: &watch::Receiver<Protected>,
     metrics: &Arc<Metrics>,
 ) -> Begun {
-    let Parts { maps, clock, last_account } = from;
+    let Parts { maps, known_good, clock, last_account } = from;
     let mask: SourceMask = settings.guard.mask();
     let ports: Arc<[u16]> = settings.guard.port_numbers().into();
     let book = Book::new(settings.limits.sources.get() as usize, last_account);
@@ -59,8 +60,7 @@ pub(in crate::daemon) fn begin(
     let from = Beginning {
         maps,
         clock,
-        // No rule makes a source known-good yet.
-        is_known_good: Box::new(|_| false),
+        is_known_good: Box::new(move |source, now| known_good.spares(source, now)),
         sockets: SocketWatch::new(Arc::clone(&ports), protected.clone()),
         sampler: Arc::clone(sampler),
         metrics: Arc::clone(metrics),

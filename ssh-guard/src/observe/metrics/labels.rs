@@ -55,6 +55,10 @@ pub enum MapOperation {
     Crowd,
     /// To say that it does not any more.
     Uncrowd,
+    /// To take a source for known-good.
+    Know,
+    /// To take it for known-good no more.
+    Unknow,
     /// To write the program's settings.
     Set,
 }
@@ -90,7 +94,7 @@ impl Unbanned {
 }
 
 impl MapOperation {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Block,
         Self::Unblock,
         Self::BlockNetwork,
@@ -103,6 +107,8 @@ impl MapOperation {
         Self::Mark,
         Self::Crowd,
         Self::Uncrowd,
+        Self::Know,
+        Self::Unknow,
         Self::Set,
     ];
 
@@ -121,6 +127,8 @@ impl MapOperation {
             Self::Mark => ["authenticated", "insert"],
             Self::Crowd => ["crowded", "insert"],
             Self::Uncrowd => ["crowded", "remove"],
+            Self::Know => ["known_good", "insert"],
+            Self::Unknow => ["known_good", "remove"],
             Self::Set => ["settings", "insert"],
         }
     }
