@@ -1,7 +1,9 @@
-//! What follows from a login: its source passes a banned network, and no limit holds for it unless many stand behind it.
+//! What follows from a login: its source passes a banned network, no limit holds for it unless many stand behind it, and the
+//! score of its account is cleared. A line that nobody saw a session of brings nothing of that about.
 
 #![expect(clippy::unwrap_used, reason = "what helps a test panics where the test has failed")]
 
+use std::io::Write as _;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use ssh_guard_tests::guarded::Guarded;
 use ssh_guard_tests::lab::Lab;
 use ssh_guard_tests::needs;
 use ssh_guard_tests::skip::Need;
+use ssh_guard_tests::sshd::PASSWORD;
 use ssh_guard_tests::wait::{PATIENCE, eventually};
 
 const ALL: [Need; 5] = [Need::Root, Need::Bpf, Need::Netns, Need::Program("sshd"), Need::Program("sshpass")];
@@ -60,6 +63,7 @@ fn who_has_logged_in_passes_a_banned_network_also_under_the_next_daemon() {
     ] {
         assert_eq!(connect(address), expected, "{address}");
     }
+    assert_eq!(count(&guarded.daemon, "logins_unseen_total"), 0, "{}", guarded.daemon.output());
 }
 
 #[test]
@@ -143,4 +147,37 @@ fn limits_hold_for_a_source_that_many_have_logged_in_from() {
     };
     assert!(opened(office) < 12, "it is limited as anybody");
     assert_eq!(opened(home), 12);
+}
+
+#[test]
+fn a_forged_line_brings_nothing_about_and_a_login_does() {
+    needs!(ALL[0], ALL[1], ALL[2], ALL[3], ALL[4]);
+    let lab = Lab::new();
+    let mut guarded = Guarded::start(&lab, "policy.threshold = 20");
+    let source = "203.0.113.7";
+    let client = lab.client(source);
+    for _ in 0..3 {
+        assert_eq!(client.fail_password("alice"), Login::Denied);
+    }
+    let score = |guarded: &Guarded<'_>| guarded.source(source).and_then(|source| source["score"].as_f64());
+    eventually(PATIENCE, "three failures count", || score(&guarded) == Some(3.0));
+    let failure = guarded.sshd.wait_for_log("Failed password for alice from 203.0.113.7");
+    let (head, _) = failure.split_once("Failed").unwrap();
+    let mut log = std::fs::OpenOptions::new().append(true).open(guarded.sshd.log_file()).unwrap();
+    for port in [1, 2] {
+        writeln!(log, "{head}Accepted password for alice from {source} port {port} ssh2").unwrap();
+    }
+    eventually(PATIENCE, "nobody saw those sessions", || count(&guarded.daemon, "logins_unseen_total") == 2);
+    assert_eq!(score(&guarded), Some(3.0));
+    let told = guarded.daemon.output().matches("no session of it was seen").count();
+    assert_eq!(told, 1, "{}", guarded.daemon.output());
+    assert_eq!(guarded.daemon.cli(&["ban", "203.0.113.0/24"]).code, 0);
+    assert_eq!(client.connect(22, SHORT), Connect::TimedOut, "it is not known-good");
+    assert_eq!(guarded.daemon.cli(&["unban", "203.0.113.0/24"]).code, 0);
+
+    assert_eq!(client.login_with_password("alice", PASSWORD), Login::Accepted("welcome\n".to_owned()));
+    eventually(PATIENCE, "the score is cleared", || score(&guarded) == Some(0.0));
+    assert_eq!(guarded.daemon.cli(&["ban", "203.0.113.0/24"]).code, 0);
+    eventually(PATIENCE, "it is known-good", || client.connect(22, SHORT) == Connect::Open);
+    assert_eq!(count(&guarded.daemon, "logins_unseen_total"), 2);
 }

@@ -51,7 +51,7 @@ use crate::network::Network;
 use crate::observe::{Gauges, Heartbeat, MapOperation, Metrics, Unbanned};
 use crate::policy::bannable::Protected;
 pub(super) use crate::policy::bannable::is_exempt;
-use crate::policy::{Policy, Standing};
+use crate::policy::{Login, Policy, Standing};
 use crate::session::presence::Presence;
 pub(super) use automatic::Withheld;
 pub(super) use banning::{check_reason, plain};
@@ -129,6 +129,8 @@ pub(super) struct Mailbox {
     pub(super) sessions: watch::Receiver<Orders>,
     /// Who is logged in from where, whenever that changes.
     pub(super) presence: watch::Receiver<Arc<Presence>>,
+    /// Logins that are taken for true, and when they happened.
+    pub(super) admitted: mpsc::Receiver<Vec<(Login, Moment)>>,
 }
 
 impl Guard {
@@ -154,6 +156,9 @@ impl Guard {
             tokio::select! {
                 biased;
                 Some(command) = mailbox.commands.recv() => self.obey(command),
+                Some(logins) = mailbox.admitted.recv() => {
+                    logins.into_iter().for_each(|(login, at)| self.admit(login, at));
+                }
                 Some(batch) = mailbox.events.recv() => self.judge(batch),
                 Ok(()) = mailbox.protected.changed() => {
                     let protected = mailbox.protected.borrow_and_update().clone();
@@ -214,7 +219,6 @@ impl Guard {
         let Heard { event, at, .. } = heard;
         self.metrics.heard(event.outcome, event.kind, event.count.get());
         let Some(address) = event.address else { return };
-        self.tell_login(event, *at);
         let source = self.mask.apply(address.into());
         let prefix = self.mask.prefix_of(source);
         // What an event in a backlog is worth was decided when it was written, not when it is read at last; where that
@@ -232,9 +236,7 @@ impl Guard {
             if banned { Standing::Banned } else { Standing::Judged }
         });
         self.policy.keep(event, source, &judgement, line, now);
-        if let Some(login) = judgement.login {
-            self.admit(login, now);
-        }
+        self.tell_login(heard, judgement.login);
         if banned {
             self.wonder_at(Network::new(source, prefix), now);
         }

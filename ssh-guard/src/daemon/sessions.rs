@@ -30,12 +30,14 @@ use crate::config::settings::LimitSettings;
 use crate::control::api::InterfaceStatus;
 use crate::fault::Fault;
 use crate::kernel::{self, KernelClock, Sampler};
+use crate::moment::Moment;
 use crate::observe::{MapOperation, Metrics};
+use crate::policy::Login;
 use crate::session::blindness::{Blindness, Change, Seen};
 use crate::session::flood::Flood;
 use crate::session::presence::Presence;
 use crate::session::sensor::{Noticed, Sensor};
-use crate::session::successes::{Success, Successes};
+use crate::session::successes::{Settled, Success, Successes};
 use crate::session::{Census, Evidence, Rules};
 pub(super) use book::Book;
 use sensing::Sensing;
@@ -64,6 +66,10 @@ pub(super) struct Registrar {
     rules: Rules,
     is_known_good: IsKnownGood,
     successes: Successes,
+    /// Logins that are taken for true, until the guard is told.
+    admitted: Vec<(Login, Moment)>,
+    /// It was said that no session was seen of a login.
+    doubted: bool,
     blindness: Blindness,
     sensor: Sensor,
     flood: Flood,
@@ -103,6 +109,8 @@ pub(super) struct Beginning {
 pub(super) struct Wires {
     pub(super) successes: mpsc::Receiver<Success>,
     pub(super) orders: watch::Sender<Orders>,
+    /// Logins that are taken for true.
+    pub(super) admitted: mpsc::Sender<Vec<(Login, Moment)>>,
 }
 
 /// What the registrar looks at beside the kernel's maps.
@@ -143,6 +151,8 @@ impl Registrar {
             rules,
             is_known_good,
             successes: Successes::new(SUCCESSES, ticks(SLACK)),
+            admitted: Vec::new(),
+            doubted: false,
             blindness: Blindness::new(ticks(BLIND)),
             sensor: Sensor::new(blind_after.map(ticks)),
             flood: Flood::new(limits.unauthenticated_sessions),
@@ -180,6 +190,10 @@ impl Registrar {
             };
             let Ok((registrar, seen, done)) = tokio::task::spawn_blocking(work).await else { return };
             (self, around) = (registrar, seen);
+            let admitted = std::mem::take(&mut self.admitted);
+            if !admitted.is_empty() && wires.admitted.send(admitted).await.is_err() {
+                debug!("the guard has ended: logins are told to nobody");
+            }
             let orders = match done {
                 Ok(orders) => {
                     reported = false;
@@ -202,17 +216,22 @@ impl Registrar {
     /// Looks at everything once, and does what follows from it.
     fn round(&mut self, heard: Vec<Success>, around: &mut Around) -> Result<Orders, Fault> {
         self.clock.wake(clock::asleep());
+        let successes = heard.len();
+        let vouches = self.vouches(&around.interfaces.borrow());
+        for mut success in heard {
+            // Nobody can say more about it than the line.
+            if !vouches {
+                self.admitted.extend(success.login.take());
+            }
+            self.successes.add(success);
+        }
         let records = self.maps.all()?;
         let mut marks: HashMap<SessionKey, Authenticated> = self.maps.marks()?.into_iter().collect();
         let now = self.clock.ticks_of(clock::now());
         if !std::mem::replace(&mut self.begun, true) {
             self.recall(&records, &mut marks);
         }
-        let successes = heard.len();
-        for success in heard {
-            self.successes.add(success);
-        }
-        self.mark(&records, &mut marks, now);
+        self.mark(&records, &mut marks, vouches, now);
         let Looked { without_socket, gone } = self.sockets.look(&records, now, &self.rules);
         let evidence =
             Evidence { records: &records, marks: &marks, without_socket: &without_socket, gone: &gone, now };
@@ -296,15 +315,31 @@ impl Registrar {
         }
     }
 
-    /// Marks the sessions that the log says are authenticated.
+    /// Whether a login without a session in the maps was none: a witness sees what servers send on every interface that is
+    /// guarded.
+    fn vouches(&self, interfaces: &[InterfaceStatus]) -> bool {
+        let mut attached = interfaces.iter().filter(|interface| interface.attached).peekable();
+        !self.blindness.is_blind() && attached.peek().is_some() && attached.all(|interface| interface.witness)
+    }
+
+    /// Marks the sessions that the log says are authenticated, and takes their logins for true.
     fn mark(
         &mut self,
         records: &[(SessionKey, SessionRecord)],
         marks: &mut HashMap<SessionKey, Authenticated>,
+        vouches: bool,
         now: Ticks,
     ) {
         let lost = self.successes.lost();
-        for found in self.successes.settle(records, marks, now) {
+        let Settled { found, seen, unseen } = self.successes.settle(records, marks, now);
+        self.admitted.extend(seen.into_iter().filter_map(|success| success.login));
+        for success in unseen {
+            match success.login {
+                Some(_) if vouches => self.doubt(&success),
+                login => self.admitted.extend(login),
+            }
+        }
+        for found in found {
             let mut book = lock(&self.book);
             let account = found.account.as_deref().map_or(0, |name| book.accounts.number(name));
             let mark = Authenticated { account, session: found.first_seen };
@@ -315,6 +350,24 @@ impl Registrar {
             self.note(written, MapOperation::Mark);
         }
         self.metrics.logins_lost().inc_by(self.successes.lost() - lost);
+    }
+
+    /// Takes note of a login of which no session was seen: nothing follows from it.
+    fn doubt(&mut self, success: &Success) {
+        let address = success.client.address();
+        // Its session may have been forgotten while nobody read.
+        if success.late {
+            return debug!(%address, "a login that was read late counts for nothing: its session is not known any more");
+        }
+        self.metrics.logins_unseen().inc();
+        if !std::mem::replace(&mut self.doubted, true) {
+            warn!(
+                %address,
+                hint = "if it came by an interface that is not guarded, all is well; else somebody on this machine forges lines: \
+                        read the journal, not files ('input.kind')",
+                "a login was told of, and no session of it was seen: it does not count, as none of this kind will"
+            );
+        }
     }
 
     /// Says in the kernel who may open no more, as far as that has changed.

@@ -105,7 +105,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let (protected, protected_seen) = watch::channel(protected);
 
     let from = Parts { maps: followed, known_good: known_good_view, clock, last_account };
-    let Begun { registrar, wires, logins, orders: sessions_seen, presence, asker, sight } =
+    let Begun { registrar, wires, logins, orders: sessions_seen, presence, asker, admitted, sight } =
         begin(&settings, from, &sampler, &protected_seen, &metrics);
     let blocked = Arc::new(Notify::new());
     let (resync, drift) = Resync::new(clock::now());
@@ -145,6 +145,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         protected: protected_seen,
         sessions: sessions_seen,
         presence: presence.clone(),
+        admitted,
     };
     guarding.spawn(|stop| guard.run(mailbox, stop));
     let mut keeping = Stage::new("store");

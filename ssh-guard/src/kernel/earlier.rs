@@ -12,7 +12,9 @@ use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, Map, MapData, MapError, MapType};
 use bytemuck::Pod;
 use ssh_guard_common::flat::{CELL_WORDS, Family, Shape, V4, V6};
-use ssh_guard_common::records::{Authenticated, Block, KnownGood, SessionKey, SessionRecord, Settings, SourceRecord};
+use ssh_guard_common::records::{
+    Authenticated, Block, KnownGood, SessionKey, SessionRecord, Settings, SourceRecord,
+};
 use ssh_guard_common::source::{Source, SourceMask};
 use ssh_guard_common::{ABI, names};
 

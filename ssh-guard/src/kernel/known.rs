@@ -97,10 +97,7 @@ impl KnownGood {
     }
 }
 
-fn find(
-    tables: &Tables<records::KnownGood>,
-    source: Source,
-) -> Result<Option<records::KnownGood>, Fault> {
+fn find(tables: &Tables<records::KnownGood>, source: Source) -> Result<Option<records::KnownGood>, Fault> {
     let found = tables.find(source).map_err(unreadable)?;
     Ok(found.map(|listed| match listed {
         Listed::InTable(entry) => records::KnownGood { end: entry.end },

@@ -20,8 +20,8 @@ use super::object::OBJECT;
 use super::refusal::refused;
 use super::tables::{self, Shapes};
 use super::{
-    Allowlist, Blocklist, Earlier, KernelClock, KnownGood, KnownGoodView, Networks, Sampler, Sessions, SettingsMap, errno,
-    networks, sessions,
+    Allowlist, Blocklist, Earlier, KernelClock, KnownGood, KnownGoodView, Networks, Sampler, Sessions,
+    SettingsMap, errno, networks, sessions,
 };
 use crate::fault::{Exit, Fault};
 

@@ -41,6 +41,7 @@ pub struct Metrics {
     evictions: Counter,
     sockets_closed: Counter,
     logins_lost: Counter,
+    logins_unseen: Counter,
     sessions: IntGaugeVec,
     sensor_blind: IntGauge,
     witness_blind: IntGauge,
@@ -107,6 +108,8 @@ impl Metrics {
             "Logins for which no session was looked for, as too many came at once",
             none,
         )?;
+        let logins_unseen =
+            counters("logins_unseen_total", "Logins that count for nothing, as no session was seen", none)?;
         let sensor_blind =
             gauges("sensor_blind", "1 if sessions are served and no log line tells of any", none)?;
         let witness_blind =
@@ -156,6 +159,7 @@ impl Metrics {
             evictions: evictions.with_label_values(none),
             sockets_closed: sockets_closed.with_label_values(none),
             logins_lost: logins_lost.with_label_values(none),
+            logins_unseen: logins_unseen.with_label_values(none),
             sessions: gauges("sessions", "Sessions that are followed", &["stage"])?,
             sensor_blind: sensor_blind.with_label_values(none),
             witness_blind: witness_blind.with_label_values(none),
@@ -248,6 +252,12 @@ impl Metrics {
     #[must_use]
     pub fn logins_lost(&self) -> Counter {
         self.logins_lost.clone()
+    }
+
+    /// The counter of logins of which no session was seen.
+    #[must_use]
+    pub fn logins_unseen(&self) -> &Counter {
+        &self.logins_unseen
     }
 
     /// Notes how many sessions there are.

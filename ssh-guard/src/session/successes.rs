@@ -1,5 +1,5 @@
 //! Finds the sessions that the log says are authenticated: a line names the client's address and port, and not the
-//! server's.
+//! server's. A login is taken for true only if the witness has seen its session: a line alone can be forged.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -8,17 +8,24 @@ use ssh_guard_common::records::{Authenticated, SessionKey, SessionRecord};
 use ssh_guard_common::source::Source;
 use ssh_guard_common::time::Ticks;
 
+use crate::moment::Moment;
+use crate::policy::Login;
+
 /// What a line says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Success {
     /// The client's address, whole.
     pub client: Source,
-    /// The client's port.
-    pub port: u16,
+    /// The client's port, if the line names it.
+    pub port: Option<u16>,
     /// Who logged in, if the line names somebody.
     pub account: Option<SmolStr>,
-    /// When the line was read.
+    /// When that was.
     pub at: Ticks,
+    /// What is to be taken for true once the session is found, and when it happened.
+    pub login: Option<(Login, Moment)>,
+    /// The line lay unread for so long that its session may be forgotten.
+    pub late: bool,
 }
 
 /// Successes whose sessions have not been found yet, a bounded number of them.
@@ -39,6 +46,17 @@ pub struct Found {
     pub first_seen: Ticks,
     /// Who logged in.
     pub account: Option<SmolStr>,
+}
+
+/// What became of successes.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Settled {
+    /// The sessions that were not known to be authenticated, each once.
+    pub found: Vec<Found>,
+    /// Those of sessions that the witness has seen. Without a port, any session of the client's stands for it.
+    pub seen: Vec<Success>,
+    /// Those of sessions that it has not, and those that have waited too long.
+    pub unseen: Vec<Success>,
 }
 
 impl Successes {
@@ -63,41 +81,55 @@ impl Successes {
         self.lost
     }
 
-    /// Finds their sessions, each session once, and gives up those that have waited too long.
+    /// Finds their sessions, and gives up those that have waited too long.
     pub fn settle(
         &mut self,
         records: &[(SessionKey, SessionRecord)],
         marks: &HashMap<SessionKey, Authenticated>,
         now: Ticks,
-    ) -> Vec<Found> {
+    ) -> Settled {
+        let mut settled = Settled::default();
         if self.waiting.is_empty() {
-            return Vec::new();
+            return settled;
         }
-        let wanted: HashSet<(Source, u16)> =
+        let wanted: HashSet<(Source, Option<u16>)> =
             self.waiting.iter().map(|success| (success.client, success.port)).collect();
-        let mut candidates: HashMap<(Source, u16), Vec<&(SessionKey, SessionRecord)>> = HashMap::new();
+        let mut candidates: HashMap<(Source, Option<u16>), Vec<&(SessionKey, SessionRecord)>> =
+            HashMap::new();
         for entry in records {
-            let client = (entry.0.client, entry.0.client_port);
-            if wanted.contains(&client) {
-                candidates.entry(client).or_default().push(entry);
+            let (key, record) = entry;
+            let portless = record.is_proven().then_some((key.client, None));
+            for client in [(key.client, Some(key.client_port))].into_iter().chain(portless) {
+                if wanted.contains(&client) {
+                    candidates.entry(client).or_default().push(entry);
+                }
             }
         }
         let mut found: HashMap<SessionKey, Found> = HashMap::new();
-        let slack = self.slack;
-        self.waiting.retain(|success| {
+        for success in std::mem::take(&mut self.waiting) {
             let sessions = candidates.get(&(success.client, success.port)).map_or(&[][..], Vec::as_slice);
-            let Some((key, record)) = session_of(success, sessions, slack) else {
-                return now.saturating_sub(success.at) <= slack;
+            let Some((key, record)) = session_of(&success, sessions, self.slack) else {
+                if now.saturating_sub(success.at) <= self.slack {
+                    self.waiting.push_back(success);
+                } else {
+                    settled.unseen.push(success);
+                }
+                continue;
             };
             let first_seen = record.first_seen;
-            // The second line about a session says nothing new.
-            if marks.get(key).is_none_or(|mark| mark.session != first_seen) {
+            // The second line about a session says nothing new, and one without a port does not say which it is about.
+            if success.port.is_some() && marks.get(key).is_none_or(|mark| mark.session != first_seen) {
                 let account = success.account.clone();
                 found.entry(*key).or_insert(Found { key: *key, first_seen, account });
             }
-            false
-        });
-        found.into_values().collect()
+            if record.is_proven() {
+                settled.seen.push(success);
+            } else {
+                settled.unseen.push(success);
+            }
+        }
+        settled.found = found.into_values().collect();
+        settled
     }
 }
 

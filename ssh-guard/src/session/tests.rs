@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 
-use super::successes::{Found, Success, Successes};
+use super::successes::{Found, Settled, Success, Successes};
 use super::*;
 
 const RULES: Rules =
@@ -165,7 +165,8 @@ fn sessions_from_one_prefix_are_of_one_source() {
 }
 
 fn success(port: u16, at: Ticks) -> Success {
-    Success { client: source("203.0.113.7"), port, account: Some("alice".into()), at }
+    let (client, account) = (source("203.0.113.7"), Some("alice".into()));
+    Success { client, port: Some(port), account, at, login: None, late: false }
 }
 
 /// What is found of these successes at a tick, as the times of the sessions.
@@ -177,7 +178,7 @@ fn found(records: &[SessionRecord], at: Ticks, now: Ticks) -> Vec<Ticks> {
         .collect();
     let mut successes = Successes::new(8, 10);
     successes.add(success(9, at));
-    let found = successes.settle(&records, &HashMap::new(), now);
+    let found = successes.settle(&records, &HashMap::new(), now).found;
     found.iter().map(|found| found.first_seen).collect()
 }
 
@@ -198,17 +199,17 @@ fn a_line_is_of_the_session_that_was_there_when_it_was_written() {
 fn a_line_waits_for_its_session_for_ten_ticks_and_no_longer() {
     let mut successes = Successes::new(8, 10);
     successes.add(success(9, 100));
-    assert!(successes.settle(&[], &HashMap::new(), 110).is_empty());
+    assert!(successes.settle(&[], &HashMap::new(), 110) == Settled::default());
     let late = [(key("203.0.113.7", 9), record(105))];
     let expected = Found { key: late[0].0, first_seen: 105, account: Some("alice".into()) };
-    assert_eq!(successes.settle(&late, &HashMap::new(), 111), [expected]);
+    assert_eq!(successes.settle(&late, &HashMap::new(), 111).found, [expected]);
     successes.add(success(9, 112));
     let marks = HashMap::from([(late[0].0, Authenticated { account: 1, session: 105 })]);
-    assert!(successes.settle(&late, &marks, 113).is_empty(), "it is marked already");
+    assert!(successes.settle(&late, &marks, 113).found.is_empty(), "it is marked already");
     successes.add(success(10, 113));
-    assert!(successes.settle(&[], &marks, 124).is_empty());
+    assert_eq!(successes.settle(&[], &marks, 124).unseen, [success(10, 113)]);
     assert!(
-        successes.settle(&[(key("203.0.113.7", 10), record(113))], &marks, 124).is_empty(),
+        successes.settle(&[(key("203.0.113.7", 10), record(113))], &marks, 124) == Settled::default(),
         "it was given up"
     );
 }
@@ -220,8 +221,35 @@ fn where_there_is_no_room_the_oldest_line_is_lost_and_counted() {
     successes.add(success(2, 100));
     assert_eq!(successes.lost(), 1);
     let both = [(key("203.0.113.7", 1), record(100)), (key("203.0.113.7", 2), record(100))];
-    let found = successes.settle(&both, &HashMap::new(), 100);
+    let found = successes.settle(&both, &HashMap::new(), 100).found;
     assert_eq!(found.iter().map(|found| found.key.client_port).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn only_a_session_that_the_witness_has_seen_vouches_for_a_login() {
+    let unproven = SessionRecord { answered: 0, ..record(100) };
+    let at = |port| key("203.0.113.7", port);
+    let records =
+        [(at(1), record(100)), (at(2), unproven), (at(3), SessionRecord { ended: 105, ..record(90) })];
+    let settle = |success: Success, now| {
+        let mut successes = Successes::new(8, 10);
+        successes.add(success);
+        let Settled { found, seen, unseen } = successes.settle(&records, &HashMap::new(), now);
+        (found.len(), seen.len(), unseen.len())
+    };
+    assert_eq!(settle(success(1, 101), 102), (1, 1, 0));
+    assert_eq!(settle(success(2, 101), 102), (1, 0, 1), "nobody saw the server answer");
+    assert_eq!(settle(success(4, 101), 102), (0, 0, 0), "it waits");
+    assert_eq!(settle(success(4, 101), 112), (0, 0, 1));
+    assert_eq!(settle(success(3, 104), 900), (1, 1, 0), "it was there then");
+    assert_eq!(settle(success(3, 150), 900), (0, 0, 1), "it had ended before");
+    let portless = |client| Success { client: source(client), port: None, ..success(1, 101) };
+    assert_eq!(
+        settle(portless("203.0.113.7"), 102),
+        (0, 1, 0),
+        "any session of the client's, which is not named"
+    );
+    assert_eq!(settle(portless("203.0.113.8"), 112), (0, 0, 1));
 }
 
 /// A record as the programs write them, at or before tick 1000.
@@ -315,10 +343,18 @@ proptest! {
     ) {
         let mut successes = Successes::new(8, 10);
         for (port, at) in &lines {
-            successes.add(Success { client: source("203.0.113.1"), port: *port, account: None, at: *at });
+            let (client, port) = (source("203.0.113.1"), Some(*port));
+            successes.add(Success { client, port, account: None, at: *at, login: None, late: false });
         }
         prop_assert_eq!(successes.lost(), lines.len().saturating_sub(8) as u64);
-        let found = successes.settle(&scene.records, &scene.marks, 1000);
+        let Settled { found, seen, unseen } = successes.settle(&scene.records, &scene.marks, 1000);
+        for success in &seen {
+            let is_its = |(key, record): &(SessionKey, SessionRecord)| {
+                (key.client, Some(key.client_port)) == (success.client, success.port) && record.is_proven()
+            };
+            prop_assert!(scene.records.iter().any(is_its));
+        }
+        prop_assert!(seen.len() + unseen.len() <= lines.len().min(8));
         let keys: HashSet<_> = found.iter().map(|found| found.key).collect();
         prop_assert_eq!(keys.len(), found.len());
         for Found { key, first_seen, .. } in &found {

@@ -78,7 +78,8 @@ impl Guard {
         } else {
             warn!(
                 error = fault.told(),
-                hint = "it is limited as if nobody had logged in there; put into the allowlist who must get in",
+                hint =
+                    "it is limited as if nobody had logged in there; put into the allowlist who must get in",
                 "not all who log in are known-good"
             );
         }

@@ -5,11 +5,11 @@ use ssh_guard_common::records::Settings;
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::Guard;
+use super::{Guard, Heard};
 use crate::daemon::sessions::Orders;
 use crate::event::{AuthEvent, Outcome};
-use crate::moment::Moment;
 use crate::observe::MapOperation;
+use crate::policy::Login;
 use crate::session::successes::Success;
 
 /// Where successful logins are told.
@@ -20,18 +20,19 @@ pub(in crate::daemon) struct Logins {
 }
 
 impl Guard {
-    /// Has the session of a success marked as authenticated.
-    pub(super) fn tell_login(&self, event: &AuthEvent, read_at: Moment) {
-        let AuthEvent { outcome: Outcome::Success, address: Some(address), port: Some(port), user, .. } =
-            event
-        else {
+    /// Has the session of a success found and marked as authenticated; what follows from the login waits for that.
+    pub(super) fn tell_login(&self, heard: &Heard, login: Option<Login>) {
+        let Heard { event, read_at, at, .. } = heard;
+        let AuthEvent { outcome: Outcome::Success, address: Some(address), port, user, .. } = event else {
             return;
         };
         let success = Success {
             client: (*address).into(),
             port: *port,
             account: user.clone(),
-            at: self.maps.clock.ticks_of(read_at),
+            at: self.maps.clock.ticks_of(*at),
+            login: login.map(|login| (login, *at)),
+            late: at < read_at,
         };
         if self.logins.registrar.try_send(success).is_err() {
             self.logins.lost.inc();

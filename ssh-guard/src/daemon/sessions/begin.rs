@@ -11,7 +11,9 @@ use crate::daemon::guard::Logins;
 use crate::daemon::operators::{Asker, operators};
 use crate::daemon::sampler::Sight;
 use crate::kernel::{self, KernelClock, KnownGoodView, Sampler};
+use crate::moment::Moment;
 use crate::observe::Metrics;
+use crate::policy::Login;
 use crate::policy::bannable::Protected;
 use crate::session::presence::Presence;
 
@@ -27,6 +29,8 @@ pub(in crate::daemon) struct Begun {
     pub(in crate::daemon) presence: watch::Receiver<Arc<Presence>>,
     /// Asks who is an operator.
     pub(in crate::daemon) asker: Asker,
+    /// For the guard to hear which logins are taken for true.
+    pub(in crate::daemon) admitted: mpsc::Receiver<Vec<(Login, Moment)>>,
     /// For those who ask.
     pub(in crate::daemon) sight: Sight,
 }
@@ -57,6 +61,7 @@ pub(in crate::daemon) fn begin(
     let (to_guard, orders) = watch::channel(Orders::default());
     let (operators, asker) = operators(&settings.guard.operators);
     let (to_all, presence) = watch::channel(Arc::default());
+    let (admit, admitted) = mpsc::channel(ROUNDS);
     let from = Beginning {
         maps,
         clock,
@@ -72,14 +77,17 @@ pub(in crate::daemon) fn begin(
     };
     Begun {
         registrar: Registrar::new(&settings.limits, mask, from),
-        wires: Wires { successes, orders: to_guard },
+        wires: Wires { successes, orders: to_guard, admitted: admit },
         logins: Logins { registrar, lost: metrics.logins_lost() },
         orders,
         presence,
         asker,
+        admitted,
         sight: Sight { sampler: Arc::clone(sampler), book, ports, mask, clock },
     }
 }
 
+/// Rounds whose logins may wait for the guard; then the next round does.
+const ROUNDS: usize = 4;
 /// Logins that may come in a second.
 const LOGINS: usize = 4096;
