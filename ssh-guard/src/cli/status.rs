@@ -74,7 +74,7 @@ fn text(status: &api::Status) -> String {
     let (sources, networks) = (status.blocklist.capacity, status.networks.capacity);
     writeln!(text, "\nbans: {} IPv4, {} IPv6; room for {sources}", bans.ipv4, bans.ipv6)
         .and_then(|()| writeln!(text, "banned networks: {}; room for {networks}", bans.networks))
-        .and_then(|()| writeln!(text, "sessions of banned sources closed: {}", status.sockets_closed))
+        .and_then(|()| writeln!(text, "sessions closed: {}", status.sockets_closed))
         .expect("a string takes all");
     if status.protected > 0 {
         writeln!(text, "operators are logged in from {} sources, which no rule bans", status.protected)

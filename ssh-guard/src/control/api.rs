@@ -35,7 +35,7 @@ pub struct Status {
     /// Sources that an operator is logged in from, which no rule bans.
     #[serde(default)]
     pub protected: u64,
-    /// Sockets of banned sources that were closed.
+    /// Sockets that were closed: of banned sources, and of sessions that failed at shared ones.
     pub sockets_closed: u64,
     /// What the program has counted, by verdict.
     pub verdicts: BTreeMap<String, Count>,

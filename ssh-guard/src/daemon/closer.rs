@@ -1,12 +1,13 @@
-//! Closes the sockets of whoever is dropped: the server's processes that wait for a banned source end at once, and the
+//! Closes the sockets of whoever is dropped, and of sessions that fail where a source is not banned as a whole: the server's processes that wait for a banned source end at once, and the
 //! places that they took (sshd's `MaxStartups`) are free for others.
+//! No session that fails is closed if somebody has logged in there.
 //!
 //! The guard wakes it when anything new is blocked, and waits for nothing. However many bans there are, all sockets are
 //! listed a few times a second at most, and the guard is asked who of the other ends is dropped now.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prometheus::IntCounter;
@@ -15,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::command::Command;
+use super::sessions::{self, Book};
 use crate::fault::{Exit, Fault};
 use crate::kernel::{Socket, Sockets, Unclosed};
+use crate::session::Stage;
 
 /// Who closes sockets.
 pub(super) struct Closer {
@@ -24,7 +27,11 @@ pub(super) struct Closer {
     pub(super) ports: Arc<[u16]>,
     /// Whenever something new is blocked.
     pub(super) blocked: Arc<Notify>,
+    /// The other ends of sessions that failed.
+    pub(super) failed: mpsc::Receiver<Vec<SocketAddr>>,
     pub(super) guard: mpsc::Sender<Command>,
+    /// Who has logged in.
+    pub(super) book: Arc<Mutex<Book>>,
     pub(super) closed: IntCounter,
 }
 
@@ -42,14 +49,15 @@ enum Round {
 
 impl Closer {
     /// Works until `stop` is cancelled.
-    pub(super) async fn run(self, stop: CancellationToken) {
+    pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut reported = false;
         loop {
-            tokio::select! {
-                () = self.blocked.notified() => {}
+            let round = tokio::select! {
+                () = self.blocked.notified() => self.round().await,
+                Some(ends) = self.failed.recv() => self.close_failed(ends).await,
                 () = stop.cancelled() => return,
-            }
-            let pause = match self.round().await {
+            };
+            let pause = match round {
                 Round::Done => {
                     reported = false;
                     PAUSE
@@ -85,8 +93,7 @@ impl Closer {
 
     /// Closes the sockets of all who are dropped now.
     async fn round(&self) -> Round {
-        let ports = Arc::clone(&self.ports);
-        let sockets = match aside(move || Sockets::open()?.list(&ports)).await {
+        let sockets = match self.list().await {
             Ok(sockets) => sockets,
             Err(fault) => return Round::Failed(fault),
         };
@@ -96,18 +103,47 @@ impl Closer {
         let Some(dropped) = self.dropped_of(&others).await else { return Round::NoGuard };
         let sockets: Vec<Socket> =
             sockets.into_iter().filter(|socket| dropped.contains(&socket.remote().ip())).collect();
-        if sockets.is_empty() {
-            return Round::Done;
-        }
-        let (closed, round) = match aside(move || Ok(close(&sockets))).await {
-            Ok(done) => done,
-            Err(fault) => (0, Round::Failed(fault)),
-        };
-        self.closed.inc_by(closed);
+        let (closed, round) = self.close(sockets).await;
         if closed > 0 {
             info!(sockets = closed, "closed what banned sources had open");
         }
         round
+    }
+
+    /// Closes the sessions that failed, with the other ends `ends`, but for those in which somebody has logged in.
+    async fn close_failed(&self, ends: Vec<SocketAddr>) -> Round {
+        let mut ends: HashSet<SocketAddr> = ends.into_iter().collect();
+        let census = Arc::clone(&sessions::lock(&self.book).census);
+        for session in census.sessions.iter().filter(|session| session.stage == Stage::Authenticated) {
+            ends.remove(&SocketAddr::new(session.key.client.address(), session.key.client_port));
+        }
+        let mut sockets = match self.list().await {
+            Ok(sockets) => sockets,
+            Err(fault) => return Round::Failed(fault),
+        };
+        sockets.retain(|socket| ends.contains(&socket.remote()));
+        let (closed, round) = self.close(sockets).await;
+        if closed > 0 {
+            info!(sockets = closed, "closed sessions that failed");
+        }
+        round
+    }
+
+    /// The sockets of guarded ports.
+    async fn list(&self) -> Result<Vec<Socket>, Fault> {
+        let ports = Arc::clone(&self.ports);
+        aside(move || Sockets::open()?.list(&ports)).await
+    }
+
+    /// Closes these, counts them, and says how many were open still.
+    async fn close(&self, sockets: Vec<Socket>) -> (u64, Round) {
+        if sockets.is_empty() {
+            return (0, Round::Done);
+        }
+        let done = aside(move || Ok(close(&sockets))).await;
+        let (closed, round) = done.unwrap_or_else(|fault| (0, Round::Failed(fault)));
+        self.closed.inc_by(closed);
+        (closed, round)
     }
 
     /// Whom of these the kernel drops; nothing if there is no guard to ask.

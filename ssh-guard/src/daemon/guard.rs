@@ -10,6 +10,7 @@
 mod answers;
 mod automatic;
 mod banning;
+mod closing;
 mod dropped;
 mod enact;
 mod ends;
@@ -55,6 +56,7 @@ use crate::policy::{Login, Policy, Standing};
 use crate::session::presence::Presence;
 pub(super) use automatic::Withheld;
 pub(super) use banning::{check_reason, plain};
+pub(super) use closing::Closings;
 pub(super) use enact::Enactor;
 pub(super) use ends::Looked;
 pub(super) use known::Known;
@@ -97,6 +99,8 @@ pub(super) struct Guard {
     pub(super) known: Known,
     /// Which bans it has looked at, to end them later or sooner.
     pub(super) looked: Looked,
+    /// Sessions that are to be closed by themselves.
+    pub(super) closings: Closings,
     /// What it tells seldom.
     pub(super) withheld: Withheld,
     /// Where it notes how far the inputs were read.
@@ -143,6 +147,7 @@ impl Guard {
             let next = self.expire(now);
             self.work();
             self.resync(now);
+            self.close(now);
             if renewal <= now {
                 self.renew_lease(now);
                 self.policy.expire(now);
@@ -152,6 +157,7 @@ impl Guard {
                 renewal = now.plus(RENEWAL);
             }
             let next = next.map_or(renewal, |next| next.min(renewal)).min(self.resync.due());
+            let next = self.closings.due().map_or(next, |due| due.min(next));
             let sleep = tokio::time::sleep(next.since(clock::now()));
             tokio::select! {
                 biased;
@@ -236,6 +242,7 @@ impl Guard {
             if banned { Standing::Banned } else { Standing::Judged }
         });
         self.policy.keep(event, source, &judgement, line, now);
+        self.spare_session(event);
         self.tell_login(heard, judgement.login);
         if banned {
             self.wonder_at(Network::new(source, prefix), now);
@@ -249,6 +256,9 @@ impl Guard {
             score = judgement.score,
             "auth event"
         );
+        if let Some(closing) = &judgement.close {
+            self.close_by_and_by(closing, source, heard);
+        }
         for decision in [judgement.ban, judgement.network].into_iter().flatten() {
             self.enact(decision, heard);
         }

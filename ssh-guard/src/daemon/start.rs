@@ -11,8 +11,8 @@ use super::adopt::counters::{Counters, Counting};
 use super::allow_files::AllowFiles;
 use super::board::{Board, InputNote, KernelNote};
 use super::closer::Closer;
-use super::command::{Command, Counter, Reply};
-use super::guard::{Enactor, Guard, Known, Looked, Mailbox, Maps, Resync, Withheld, Work};
+use super::command::{Counter, Reply};
+use super::guard::{Closings, Enactor, Guard, Known, Looked, Mailbox, Maps, Resync, Withheld, Work};
 use super::intake::{Intake, ToGuard};
 use super::keeper::{self, Keeper, Outlook};
 use super::positions::{self, Positions};
@@ -110,6 +110,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let blocked = Arc::new(Notify::new());
     let (resync, drift) = Resync::new(clock::now());
     let heartbeat = Heartbeat::start();
+    let (to_close, failed) = mpsc::channel(FAILED);
     let mut guard = Guard {
         policy: Policy::new(settings.policy.clone()),
         ledger,
@@ -129,6 +130,7 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
         resync,
         known: Known::default(),
         looked: Looked::default(),
+        closings: Closings::new((!settings.guard.dry_run).then_some(to_close)),
         withheld: Withheld::default(),
         positions: positions.clone(),
         presence: Arc::default(),
@@ -167,7 +169,15 @@ pub(super) async fn start(settings: Settings) -> Result<Stages, Fault> {
     let allow_files = AllowFiles::new(settings.allow.clone());
     let to_guard = orders.clone();
     answering.spawn(|stop| allow_files.run(to_guard, stop));
-    close_sockets(&settings, blocked, &orders, &metrics, &mut answering);
+    let closer = Closer {
+        ports: Arc::clone(&sight.ports),
+        blocked,
+        failed,
+        guard: orders.clone(),
+        book: Arc::clone(&sight.book),
+        closed: metrics.sockets_closed(),
+    };
+    close_sockets(closer, settings.guard.dry_run, &mut answering);
     let board = Board {
         started: clock::now(),
         dry_run: settings.guard.dry_run,
@@ -229,18 +239,10 @@ fn keep(
 type Interfaces = watch::Receiver<Vec<InterfaceStatus>>;
 
 /// Has the sockets closed of whoever is dropped, first of all those who are from the start on.
-fn close_sockets(
-    settings: &Settings,
-    blocked: Arc<Notify>,
-    guard: &mpsc::Sender<Command>,
-    metrics: &Metrics,
-    stage: &mut Stage,
-) {
-    if settings.guard.dry_run {
+fn close_sockets(closer: Closer, dry_run: bool, stage: &mut Stage) {
+    if dry_run {
         return;
     }
-    let ports = settings.guard.port_numbers().into();
-    let closer = Closer { ports, blocked, guard: guard.clone(), closed: metrics.sockets_closed() };
     closer.blocked.notify_one();
     stage.spawn(|stop| closer.run(stop));
 }
@@ -320,6 +322,8 @@ const BATCHES: usize = 64;
 const LATE_BATCHES: usize = 4;
 /// Commands that may wait for the guard; then the control socket waits.
 const COMMANDS: usize = 64;
+/// Orders to close sessions that may wait for the closer; what is beyond stays open until it fails again.
+const FAILED: usize = 64;
 /// Networks that the allowlist holds, those that are added while the daemon runs included.
 const ALLOWLIST_CAPACITY: u32 = 1 << 20;
 /// Sources that can be known-good at once.

@@ -99,8 +99,11 @@ impl Metrics {
         registry.register(Box::new(event_to_block.clone()))?;
         let none: &[&str] = &[];
         let evictions = counters("blocklist_evictions_total", "Bans that made room for another one", none)?;
-        let sockets_closed =
-            counters("sockets_closed_total", "Sockets of banned sources that were closed", none)?;
+        let sockets_closed = counters(
+            "sockets_closed_total",
+            "Sockets that were closed: of banned sources, and of sessions that failed at shared ones",
+            none,
+        )?;
         let bans_extended =
             counters("bans_extended_total", "Bans whose end was put off, as packets still came", none)?;
         let logins_lost = counters(
