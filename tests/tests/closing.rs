@@ -152,11 +152,12 @@ fn who_is_excepted_from_a_ban_keeps_its_session() {
     // The gateway of the lab is client 0 itself.
     let gateways = ["10.77.0.2", "fd00:77::2"];
     let config = format!("allow.sources = {allowed:?}\n{}", reading(sshd.log_file()));
-    let daemon = Daemon::start(lab.server(), &config);
+    // Whoever logs in under a daemon would pass banned networks.
     let mut kept: Vec<HeldSession> =
         allowed.iter().chain(&gateways).map(|address| hold(&lab, &sshd, address)).collect();
     let banned = ["203.0.113.7", "2001:db8:7:1::7", "2001:db8:7:2::9", "2001:db8:9::7", "10.77.0.1"];
     let mut banned = banned[..4].iter().map(|address| hold(&lab, &sshd, address)).collect::<Vec<_>>();
+    let daemon = Daemon::start(lab.server(), &config);
     for network in ["203.0.113.0/24", "2001:db8:7::/48", "2001:db8:9::/64", "10.77.0.0/24", "fd00:77::/64"] {
         ban(&daemon, network);
     }
@@ -203,10 +204,11 @@ fn what_is_listed_is_closed_when_the_list_is_loaded_and_when_a_daemon_starts_wit
     needs!(ALL[0], ALL[1], ALL[2], ALL[3], ALL[4]);
     let lab = Lab::new();
     let sshd = Sshd::start(lab.server(), Logging::File);
-    let mut daemon = Daemon::start(lab.server(), &reading(sshd.log_file()));
+    // Whoever logs in under a daemon would pass banned networks.
     let mut session = hold(&lab, &sshd, ATTACKER_V4);
     let mut in_network = hold(&lab, &sshd, "198.18.5.5");
     let mut later = [OTHER_V4, ATTACKER_V6].map(|address| hold(&lab, &sshd, address));
+    let mut daemon = Daemon::start(lab.server(), &reading(sshd.log_file()));
     let list = daemon.site().folder().join("list");
     // More than the guard writes at once, and what counts comes last.
     let mut lines: Vec<String> = (0..5000).map(|n| format!("10.9.{}.{}", n / 250, n % 250)).collect();
