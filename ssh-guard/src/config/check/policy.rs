@@ -101,9 +101,9 @@ impl Check<'_, '_> {
 
     fn flood(&mut self, flood: &config::Flood) -> Option<rules::Flood> {
         let factor = self.number("policy.flood.factor", flood.factor, 2.0..=1_000.0);
-        let floor = self.number("policy.flood.floor", flood.floor, 1.0..=1_000_000.0);
+        let least = self.number("policy.flood.floor", flood.floor, 1.0..=1_000_000.0);
         let sessions = self.whole("policy.flood.sessions", flood.sessions, 1..=1_000_000);
-        Some(rules::Flood { enabled: flood.enabled, factor: factor?, floor: floor?, sessions: sessions? })
+        Some(rules::Flood { enabled: flood.enabled, factor: factor?, floor: least?, sessions: sessions? })
     }
 
     fn blast(&mut self, blast: &config::Blast) -> Option<rules::Blast> {
