@@ -34,7 +34,11 @@ fn limited(guarded: &Guarded<'_>, verdict: &str) -> u64 {
 fn who_holds_as_many_sessions_as_allowed_gets_another_one_when_one_has_ended() {
     needs!(ALL[0], ALL[1], ALL[2], ALL[3], ALL[4]);
     let lab = Lab::new();
-    let guarded = Guarded::start(&lab, "limits.open-sessions = 3");
+    // Whoever has logged in is not limited; here that is forgotten at once.
+    let guarded = Guarded::start(
+        &lab,
+        "limits = { open-sessions = 3, new-sessions-per-minute = 0 }\npolicy.known-good = '1s'",
+    );
     for (address, source, neighbour) in [(V4, V4, V4), (V6, SOURCE_V6, "2001:db8:7::8")] {
         let client = lab.client(address);
         let mut held: Vec<_> = (0..2).map(|_| guarded.greeted(address)).collect();
@@ -152,4 +156,46 @@ fn in_flood_mode_who_holds_two_is_limited_before_the_budget_is_used_up() {
     // One in four passes.
     assert!((25..60).contains(&limited(V4)));
     assert_eq!(limited(OTHER_V4), 0);
+}
+
+#[test]
+fn a_surge_of_failures_limits_whoever_has_not_logged_in_and_nobody_else() {
+    needs!(ALL[0], ALL[1], ALL[2], ALL[3], ALL[4]);
+    let lab = Lab::new();
+    let guarded = Guarded::start(&lab, "policy.flood = { floor = 20, sessions = 2 }");
+    let status = || guarded.daemon.json(&["status"]);
+    let known = "198.51.100.1";
+    let mut operator = lab.client(known).hold_session("alice", &guarded.sshd.key());
+    guarded.wait_for(known, "sessions_authenticated", 1);
+    let held = [guarded.greeted("203.0.113.1"), guarded.greeted("203.0.113.2")];
+    guarded.wait_for("203.0.113.2", "sessions_open", 1);
+    assert_eq!((&status()["flood_mode"], &status()["flood_why"]), (&false.into(), &serde_json::Value::Null));
+    let fail = |number: u32| {
+        format!("{{\"source\":\"192.0.2.{number}\",\"event\":\"failure\",\"user\":\"root\"}}\n")
+    };
+    let answer = guarded.daemon.post_events("application/x-ndjson", &(1..=30).map(fail).collect::<String>());
+    assert_eq!(answer.status, 200, "{answer:?}");
+    eventually(PATIENCE, "flood mode begins", || status()["flood_mode"] == true);
+    assert_eq!(status()["flood_why"], "failures");
+    assert!(
+        guarded
+            .daemon
+            .cli(&["status"])
+            .stdout
+            .contains("FLOOD MODE: failures come many times as fast as usual")
+    );
+    assert!(guarded.daemon.output().contains("'policy.flood' says what is too much"));
+    // Three of four are dropped: of twenty at once it is none only once in three hundred times.
+    eventually(PATIENCE, "some are limited", || {
+        (0..20).for_each(|number| {
+            let _refused_or_not =
+                lab.client(&format!("198.18.0.{number}")).connect(22, Duration::from_millis(20));
+        });
+        limited(&guarded, "flood_limited") >= 10
+    });
+    for _ in 0..20 {
+        assert_eq!(lab.client(known).connect(22, SHORT), Connect::Open, "it has logged in");
+    }
+    assert!(operator.echoes("still", PATIENCE));
+    drop(held);
 }

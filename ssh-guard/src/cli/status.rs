@@ -9,6 +9,7 @@ use super::output::{answer, table};
 use crate::config::duration;
 use crate::control::{Client, api};
 use crate::fault::Fault;
+use crate::session::flood::Why;
 
 #[derive(Args, Debug)]
 pub(super) struct Status {
@@ -68,7 +69,9 @@ fn text(status: &api::Status) -> String {
         text.push_str("\nBLIND: logins succeed, and no server is seen to answer: sessions are unproven\n");
     }
     if status.flood_mode {
-        text.push_str("\nFLOOD MODE: too many sessions are open in which nobody has logged in\n");
+        let why = Why::ALL.into_iter().find(|why| Some(why.as_str()) == status.flood_why.as_deref());
+        let why = why.map_or("new sessions are limited", Why::words);
+        writeln!(text, "\nFLOOD MODE: {why}").expect("a string takes all");
     }
     let bans = status.bans;
     let (sources, networks) = (status.blocklist.capacity, status.networks.capacity);

@@ -30,8 +30,12 @@ pub struct Status {
     pub sensor_blind: bool,
     /// Whether logins succeed and no server is ever seen to answer, so that sessions are *unproven*.
     pub witness_blind: bool,
-    /// Whether new sessions are limited for all, because too many are open in which nobody has logged in.
+    /// Whether new sessions are limited for all.
     pub flood_mode: bool,
+    /// Why: `unauthenticated` (too many are open in which nobody has logged in), or what comes many times as fast as usual,
+    /// `sessions` or `failures`.
+    #[serde(default)]
+    pub flood_why: Option<String>,
     /// Sources that an operator is logged in from, which no rule bans.
     #[serde(default)]
     pub protected: u64,

@@ -51,9 +51,9 @@ impl Board {
     pub(super) fn status(&self) -> Status {
         let kernel = self.kernel.borrow();
         let bans = *self.bans.borrow();
-        let (sensor_blind, witness_blind, flood_mode) = {
+        let (sensor_blind, witness_blind, flood) = {
             let book = sessions::lock(&self.book);
-            (book.sensor_blind, book.witness_blind, book.flood_mode)
+            (book.sensor_blind, book.witness_blind, book.flood)
         };
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -69,7 +69,8 @@ impl Board {
             networks: NetworksStatus { entries: bans.networks, capacity: self.capacity.networks as u64 },
             sensor_blind,
             witness_blind,
-            flood_mode,
+            flood_mode: flood.is_some(),
+            flood_why: flood.map(|why| why.as_str().to_owned()),
             protected: self.presence.borrow().count() as u64,
             sockets_closed: self.sockets_closed.get(),
             verdicts: verdicts(&kernel.verdicts),

@@ -163,7 +163,9 @@ impl Guard {
                 biased;
                 Some(command) = mailbox.commands.recv() => self.obey(command),
                 Some(logins) = mailbox.admitted.recv() => {
-                    logins.into_iter().for_each(|(login, at)| self.admit(login, at));
+                    for (login, at) in logins {
+                        self.admit(login, at);
+                    }
                 }
                 Some(batch) = mailbox.events.recv() => self.judge(batch),
                 Ok(()) = mailbox.protected.changed() => {
@@ -225,6 +227,7 @@ impl Guard {
         let Heard { event, at, .. } = heard;
         self.metrics.heard(event.outcome, event.kind, event.count.get());
         let Some(address) = event.address else { return };
+        self.count_failure(heard);
         let source = self.mask.apply(address.into());
         let prefix = self.mask.prefix_of(source);
         // What an event in a backlog is worth was decided when it was written, not when it is read at last; where that

@@ -12,6 +12,8 @@ pub(super) mod sensing;
 mod sockets;
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,9 +34,9 @@ use crate::fault::Fault;
 use crate::kernel::{self, KernelClock, Sampler};
 use crate::moment::Moment;
 use crate::observe::{MapOperation, Metrics};
-use crate::policy::Login;
+use crate::policy::{Login, rules};
 use crate::session::blindness::{Blindness, Change, Seen};
-use crate::session::flood::Flood;
+use crate::session::flood::{Came, FloodMode, Why};
 use crate::session::presence::Presence;
 use crate::session::sensor::{Noticed, Sensor};
 use crate::session::successes::{Settled, Success, Successes};
@@ -72,7 +74,12 @@ pub(super) struct Registrar {
     doubted: bool,
     blindness: Blindness,
     sensor: Sensor,
-    flood: Flood,
+    flood: FloodMode,
+    /// Failures that the guard has heard, and how many they were the last time.
+    failures: Arc<AtomicU64>,
+    failures_before: u64,
+    /// Sessions that began before this tick are counted, or began under another daemon.
+    counted: Option<Ticks>,
     sockets: SocketWatch,
     /// What stands in the kernel of who is crowded.
     crowded: HashMap<Source, u32>,
@@ -96,6 +103,8 @@ pub(super) struct Beginning {
     pub(super) sampler: Arc<Mutex<Sampler>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) book: Arc<Mutex<Book>>,
+    pub(super) flood: rules::Flood,
+    pub(super) failures: Arc<AtomicU64>,
     /// How long the sensor must be blind before it is believed.
     pub(super) blind_after: Option<Duration>,
     pub(super) operators: Operators,
@@ -133,6 +142,8 @@ impl Registrar {
             sampler,
             metrics,
             book,
+            flood,
+            failures,
             blind_after,
             operators,
             presence,
@@ -155,7 +166,10 @@ impl Registrar {
             doubted: false,
             blindness: Blindness::new(ticks(BLIND)),
             sensor: Sensor::new(blind_after.map(ticks)),
-            flood: Flood::new(limits.unauthenticated_sessions),
+            flood: FloodMode::new(limits.unauthenticated_sessions, flood),
+            failures_before: failures.load(Relaxed),
+            failures,
+            counted: None,
             sockets,
             clock,
             crowded: HashMap::new(),
@@ -235,10 +249,13 @@ impl Registrar {
         let Looked { without_socket, gone } = self.sockets.look(&records, now, &self.rules);
         let evidence =
             Evidence { records: &records, marks: &marks, without_socket: &without_socket, gone: &gone, now };
-        let is_known_good = |source| (self.is_known_good)(source, now);
+        let (sessions, failures) = (self.new_sessions(&records, now), self.new_failures());
+        let knows = &self.is_known_good;
+        let is_known_good = |source| knows(source, now);
         let census = Census::take(evidence, &self.rules, is_known_good);
-        let flooded = self.flood.observe(census.unauthenticated);
-        let crowded = census.crowded(&self.rules, flooded, is_known_good);
+        let unauthenticated = census.unauthenticated;
+        let flood = self.flood.observe(Came { now: clock::now(), sessions, failures, unauthenticated });
+        let crowded = census.crowded(&self.rules, flood.is_some(), is_known_good);
         self.write_crowded(crowded);
         self.forget(&census);
         self.watch_the_witness(&records, successes, now)?;
@@ -249,23 +266,36 @@ impl Registrar {
         let sensor_blind = self.sensor.is_blind();
         let unproven = self.blindness.is_blind() || unseen;
         self.metrics.set_sessions(census.totals);
-        self.metrics.set_flood_mode(flooded);
+        self.metrics.set_flood_mode(flood.is_some());
         self.metrics.set_sensor_blind(sensor_blind);
         self.metrics.set_witness_blind(self.blindness.is_blind());
         let orders = Orders {
-            flood: flooded.then(|| (self.flood.budget(), census.unauthenticated)),
+            flood: flood.map(|(_, budget)| (budget, census.unauthenticated)),
             crowded: !self.crowded.is_empty(),
             unproven,
         };
         self.tell_presence(&census);
         let mut book = lock(&self.book);
-        if book.flood_mode != flooded {
-            tell_flood(flooded, census.unauthenticated, self.flood.budget());
+        if book.flood.is_some() != flood.is_some() {
+            tell_flood(flood, census.unauthenticated);
         }
-        (book.flood_mode, book.witness_blind) = (flooded, self.blindness.is_blind());
+        (book.flood, book.witness_blind) = (flood.map(|(why, _)| why), self.blindness.is_blind());
         book.sensor_blind = sensor_blind;
         book.census = Arc::new(census);
         Ok(orders)
+    }
+
+    /// How many proven sessions began since the last time. The tick that it is may bring more of them.
+    fn new_sessions(&mut self, records: &[(SessionKey, SessionRecord)], now: Ticks) -> u64 {
+        let from = self.counted.replace(now).unwrap_or(now);
+        let is_new = |record: &SessionRecord| record.is_proven() && (from..now).contains(&record.first_seen);
+        records.iter().filter(|(_, record)| is_new(record)).count() as u64
+    }
+
+    /// How many failures were heard since the last time.
+    fn new_failures(&mut self) -> u64 {
+        let failures = self.failures.load(Relaxed);
+        failures - std::mem::replace(&mut self.failures_before, failures)
     }
 
     /// Says who is logged in from where, as far as that has changed.
@@ -456,17 +486,10 @@ impl Registrar {
     }
 }
 
-fn tell_flood(flooded: bool, unauthenticated: u32, budget: u32) {
-    if flooded {
-        warn!(
-            unauthenticated,
-            budget,
-            hint = "'limits.unauthenticated-sessions' sets the budget",
-            "flood mode: too many sessions are open in which nobody has logged in; new ones are limited"
-        );
-    } else {
-        info!(unauthenticated, budget, "flood mode is over");
-    }
+fn tell_flood(flood: Option<(Why, u32)>, unauthenticated: u32) {
+    let Some((why, budget)) = flood else { return info!(unauthenticated, "flood mode is over") };
+    let hint = format!("'{}' says what is too much", why.key());
+    warn!(unauthenticated, budget, hint, "flood mode: {}; new ones are limited", why.words());
 }
 
 /// Nothing is half-written behind this lock.

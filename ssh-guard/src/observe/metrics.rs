@@ -98,36 +98,8 @@ impl Metrics {
         )?;
         registry.register(Box::new(event_to_block.clone()))?;
         let none: &[&str] = &[];
-        let evictions = counters("blocklist_evictions_total", "Bans that made room for another one", none)?;
-        let sockets_closed = counters(
-            "sockets_closed_total",
-            "Sockets that were closed: of banned sources, and of sessions that failed at shared ones",
-            none,
-        )?;
-        let bans_extended =
-            counters("bans_extended_total", "Bans whose end was put off, as packets still came", none)?;
-        let logins_lost = counters(
-            "logins_lost_total",
-            "Logins for which no session was looked for, as too many came at once",
-            none,
-        )?;
-        let logins_unseen =
-            counters("logins_unseen_total", "Logins that count for nothing, as no session was seen", none)?;
-        let sensor_blind =
-            gauges("sensor_blind", "1 if sessions are served and no log line tells of any", none)?;
-        let witness_blind =
-            gauges("witness_blind", "1 if logins succeed and no server is seen to answer", none)?;
-        let flood_mode = gauges("flood_mode", "1 while new sessions are limited for all", none)?;
-        let blocklist_entries = gauges("blocklist_entries", "Sources in the blocklist", none)?;
-        let blocklist_capacity = gauges("blocklist_capacity", "Sources the blocklist has room for", none)?;
-        let blocklist_drift = gauges(
-            "blocklist_drift",
-            "Places where the maps were not what was written, when last compared",
-            none,
-        )?;
-        let networks_entries = gauges("networks_entries", "Banned networks", none)?;
-        let networks_capacity = gauges("networks_capacity", "Banned networks that there is room for", none)?;
-        let sources_tracked = gauges("sources_tracked", "Sources that have a score", none)?;
+        let gauge = |name, help| gauges(name, help, none).map(|one| one.with_label_values(none));
+        let counter = |name, help| counters(name, help, none).map(|one| one.with_label_values(none));
         let auth_events =
             counters("auth_events_total", "What log lines said about logins", &["event", "kind"])?;
         let version = gauges("build_info", "The version that runs; always 1", &["version"])?;
@@ -152,21 +124,33 @@ impl Metrics {
             )?,
             bans: counters("bans_total", "Bans begun", &["reason"])?,
             unbans: counters("unbans_total", "Bans ended", &["cause"])?,
-            bans_extended: bans_extended.with_label_values(none),
+            bans_extended: counter(
+                "bans_extended_total",
+                "Bans whose end was put off, as packets still came",
+            )?,
             bans_withheld: counters(
                 "bans_withheld_total",
                 "Times that a ban had to wait, by the limit of what may be banned automatically",
                 &["limit"],
             )?,
             map_errors: counters("map_errors_total", "What the kernel refused to do", &["map", "operation"])?,
-            evictions: evictions.with_label_values(none),
-            sockets_closed: sockets_closed.with_label_values(none),
-            logins_lost: logins_lost.with_label_values(none),
-            logins_unseen: logins_unseen.with_label_values(none),
+            evictions: counter("blocklist_evictions_total", "Bans that made room for another one")?,
+            sockets_closed: counter(
+                "sockets_closed_total",
+                "Sockets that were closed: of banned sources, and of sessions that failed at shared ones",
+            )?,
+            logins_lost: counter(
+                "logins_lost_total",
+                "Logins for which no session was looked for, as too many came at once",
+            )?,
+            logins_unseen: counter(
+                "logins_unseen_total",
+                "Logins that count for nothing, as no session was seen",
+            )?,
             sessions: gauges("sessions", "Sessions that are followed", &["stage"])?,
-            sensor_blind: sensor_blind.with_label_values(none),
-            witness_blind: witness_blind.with_label_values(none),
-            flood_mode: flood_mode.with_label_values(none),
+            sensor_blind: gauge("sensor_blind", "1 if sessions are served and no log line tells of any")?,
+            witness_blind: gauge("witness_blind", "1 if logins succeed and no server is seen to answer")?,
+            flood_mode: gauge("flood_mode", "1 while new sessions are limited for all")?,
             event_to_block,
             bans_active: gauges(
                 "bans_active",
@@ -175,12 +159,15 @@ impl Metrics {
             )?,
             attached: gauges("attached", "1 if the program is attached to the interface", &["interface"])?,
             attach_mode: gauges("attach_mode", "1 for the mode of the attachment", &["interface", "mode"])?,
-            blocklist_entries: blocklist_entries.with_label_values(none),
-            blocklist_capacity: blocklist_capacity.with_label_values(none),
-            blocklist_drift: blocklist_drift.with_label_values(none),
-            networks_entries: networks_entries.with_label_values(none),
-            networks_capacity: networks_capacity.with_label_values(none),
-            sources_tracked: sources_tracked.with_label_values(none),
+            blocklist_entries: gauge("blocklist_entries", "Sources in the blocklist")?,
+            blocklist_capacity: gauge("blocklist_capacity", "Sources the blocklist has room for")?,
+            blocklist_drift: gauge(
+                "blocklist_drift",
+                "Places where the maps were not what was written, when last compared",
+            )?,
+            networks_entries: gauge("networks_entries", "Banned networks")?,
+            networks_capacity: gauge("networks_capacity", "Banned networks that there is room for")?,
+            sources_tracked: gauge("sources_tracked", "Sources that have a score")?,
             registry,
         };
         metrics.show_zeros(inputs, interfaces);

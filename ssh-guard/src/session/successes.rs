@@ -94,8 +94,7 @@ impl Successes {
         }
         let wanted: HashSet<(Source, Option<u16>)> =
             self.waiting.iter().map(|success| (success.client, success.port)).collect();
-        let mut candidates: HashMap<(Source, Option<u16>), Vec<&(SessionKey, SessionRecord)>> =
-            HashMap::new();
+        let mut candidates: HashMap<_, Vec<&(SessionKey, SessionRecord)>> = HashMap::new();
         for entry in records {
             let (key, record) = entry;
             let portless = record.is_proven().then_some((key.client, None));

@@ -62,7 +62,7 @@ impl Closings {
 impl Guard {
     /// Has the session of an event closed by and by, and says once for a source why.
     pub(super) fn close_by_and_by(&mut self, closing: &Closing, source: Source, heard: &Heard) {
-        let Heard { event: AuthEvent { address, port, .. }, read_at, at } = heard;
+        let Heard { event: AuthEvent { address, port, .. }, read_at, at, .. } = heard;
         self.tell_shared(closing, source);
         // What is read late may be about another session between the same ends.
         if let (Some(address), Some(port), true) = (address, port, at == read_at) {

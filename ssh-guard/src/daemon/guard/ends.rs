@@ -79,7 +79,7 @@ impl Guard {
                     info!(network = %entry.0, quiet = quiet.as_secs(), "the ban of the network ends early: nothing came from it");
                 }
                 Err(fault) => {
-                    warn!(network = %entry.0, error = fault.told(), "the ban of a quiet network goes on")
+                    warn!(network = %entry.0, error = fault.told(), "the ban of a quiet network goes on");
                 }
             }
         }

@@ -1,5 +1,9 @@
 //! What the guard and the registrar of sessions have to do with each other: logins go one way, limits come back.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
 use prometheus::IntCounter;
 use ssh_guard_common::records::Settings;
 use tokio::sync::mpsc;
@@ -12,11 +16,13 @@ use crate::observe::MapOperation;
 use crate::policy::Login;
 use crate::session::successes::Success;
 
-/// Where successful logins are told.
+/// Where logins are told, those that fail by their number only.
 pub(in crate::daemon) struct Logins {
     pub(in crate::daemon) registrar: mpsc::Sender<Success>,
     /// Those that found no room: the guard waits for nobody.
     pub(in crate::daemon) lost: IntCounter,
+    /// Failures that were heard as they happened.
+    pub(in crate::daemon) failures: Arc<AtomicU64>,
 }
 
 impl Guard {
@@ -36,6 +42,14 @@ impl Guard {
         };
         if self.logins.registrar.try_send(success).is_err() {
             self.logins.lost.inc();
+        }
+    }
+
+    /// Counts a failure that happens now.
+    pub(super) fn count_failure(&self, heard: &Heard) {
+        let Heard { event, read_at, at, .. } = heard;
+        if event.outcome == Outcome::Failure && at == read_at {
+            self.logins.failures.fetch_add(event.count.get().into(), Relaxed);
         }
     }
 

@@ -62,6 +62,7 @@ pub(in crate::daemon) fn begin(
     let (operators, asker) = operators(&settings.guard.operators);
     let (to_all, presence) = watch::channel(Arc::default());
     let (admit, admitted) = mpsc::channel(ROUNDS);
+    let failures = Arc::default();
     let from = Beginning {
         maps,
         clock,
@@ -70,6 +71,8 @@ pub(in crate::daemon) fn begin(
         sampler: Arc::clone(sampler),
         metrics: Arc::clone(metrics),
         book: Arc::clone(&book),
+        flood: settings.policy.flood,
+        failures: Arc::clone(&failures),
         blind_after: settings.blind_after,
         operators,
         presence: to_all,
@@ -78,7 +81,7 @@ pub(in crate::daemon) fn begin(
     Begun {
         registrar: Registrar::new(&settings.limits, mask, from),
         wires: Wires { successes, orders: to_guard, admitted: admit },
-        logins: Logins { registrar, lost: metrics.logins_lost() },
+        logins: Logins { registrar, lost: metrics.logins_lost(), failures },
         orders,
         presence,
         asker,

@@ -12,6 +12,7 @@ use crate::kernel::KernelClock;
 use crate::network::Network;
 use crate::recent::Recent;
 use crate::session::accounts::Accounts;
+use crate::session::flood::Why;
 use crate::session::{Census, Session, Stage};
 
 /// The last that was found out.
@@ -22,7 +23,8 @@ pub(in crate::daemon) struct Book {
     pub(in crate::daemon) past: Recent<Source, Past>,
     pub(in crate::daemon) sensor_blind: bool,
     pub(in crate::daemon) witness_blind: bool,
-    pub(in crate::daemon) flood_mode: bool,
+    /// Why flood mode is on, if it is.
+    pub(in crate::daemon) flood: Option<Why>,
 }
 
 /// What is known of a source's sessions that are no more.
@@ -45,7 +47,7 @@ impl Book {
             past: Recent::new(sources),
             sensor_blind: false,
             witness_blind: false,
-            flood_mode: false,
+            flood: None,
         }
     }
 

@@ -88,8 +88,9 @@ proptest! {
                 Step::Extend(number, length) => {
                     let until = at(seconds + length);
                     ledger.extend(host(number), until);
-                    let there = model.0.iter_mut().find(|ban| ban.source == source(number));
-                    there.into_iter().for_each(|ban| *ban = Ban { until, extended: true, ..ban.clone() });
+                    if let Some(ban) = model.0.iter_mut().find(|ban| ban.source == source(number)) {
+                        (ban.until, ban.extended) = (until, true);
+                    }
                 }
                 Step::Wait(wait) => seconds += wait,
                 Step::Expire => {
