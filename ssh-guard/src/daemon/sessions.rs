@@ -6,8 +6,10 @@
 
 pub(super) mod begin;
 pub(super) mod book;
+mod flooding;
 pub(super) mod half_open;
 mod holders;
+mod logins;
 pub(super) mod sensing;
 mod sockets;
 
@@ -36,10 +38,10 @@ use crate::moment::Moment;
 use crate::observe::{MapOperation, Metrics};
 use crate::policy::{Login, rules};
 use crate::session::blindness::{Blindness, Change, Seen};
-use crate::session::flood::{Came, FloodMode, Why};
+use crate::session::flood::{Came, FloodMode};
 use crate::session::presence::Presence;
 use crate::session::sensor::{Noticed, Sensor};
-use crate::session::successes::{Settled, Success, Successes};
+use crate::session::successes::{Success, Successes};
 use crate::session::{Census, Evidence, Rules};
 pub(super) use book::Book;
 use sensing::Sensing;
@@ -277,25 +279,12 @@ impl Registrar {
         self.tell_presence(&census);
         let mut book = lock(&self.book);
         if book.flood.is_some() != flood.is_some() {
-            tell_flood(flood, census.unauthenticated);
+            flooding::tell(flood, census.unauthenticated);
         }
         (book.flood, book.witness_blind) = (flood.map(|(why, _)| why), self.blindness.is_blind());
         book.sensor_blind = sensor_blind;
         book.census = Arc::new(census);
         Ok(orders)
-    }
-
-    /// How many proven sessions began since the last time. The tick that it is may bring more of them.
-    fn new_sessions(&mut self, records: &[(SessionKey, SessionRecord)], now: Ticks) -> u64 {
-        let from = self.counted.replace(now).unwrap_or(now);
-        let is_new = |record: &SessionRecord| record.is_proven() && (from..now).contains(&record.first_seen);
-        records.iter().filter(|(_, record)| is_new(record)).count() as u64
-    }
-
-    /// How many failures were heard since the last time.
-    fn new_failures(&mut self) -> u64 {
-        let failures = self.failures.load(Relaxed);
-        failures - std::mem::replace(&mut self.failures_before, failures)
     }
 
     /// Says who is logged in from where, as far as that has changed.
@@ -342,61 +331,6 @@ impl Registrar {
             marks.insert(*key, mark);
             let written = self.maps.mark(*key, mark);
             self.note(written, MapOperation::Mark);
-        }
-    }
-
-    /// Whether a login without a session in the maps was none: a witness sees what servers send on every interface that is
-    /// guarded.
-    fn vouches(&self, interfaces: &[InterfaceStatus]) -> bool {
-        let mut attached = interfaces.iter().filter(|interface| interface.attached).peekable();
-        !self.blindness.is_blind() && attached.peek().is_some() && attached.all(|interface| interface.witness)
-    }
-
-    /// Marks the sessions that the log says are authenticated, and takes their logins for true.
-    fn mark(
-        &mut self,
-        records: &[(SessionKey, SessionRecord)],
-        marks: &mut HashMap<SessionKey, Authenticated>,
-        vouches: bool,
-        now: Ticks,
-    ) {
-        let lost = self.successes.lost();
-        let Settled { found, seen, unseen } = self.successes.settle(records, marks, now);
-        self.admitted.extend(seen.into_iter().filter_map(|success| success.login));
-        for success in unseen {
-            match success.login {
-                Some(_) if vouches => self.doubt(&success),
-                login => self.admitted.extend(login),
-            }
-        }
-        for found in found {
-            let mut book = lock(&self.book);
-            let account = found.account.as_deref().map_or(0, |name| book.accounts.number(name));
-            let mark = Authenticated { account, session: found.first_seen };
-            book.past.touch(&self.rules.mask.apply(found.key.client)).authenticated += 1;
-            drop(book);
-            marks.insert(found.key, mark);
-            let written = self.maps.mark(found.key, mark);
-            self.note(written, MapOperation::Mark);
-        }
-        self.metrics.logins_lost().inc_by(self.successes.lost() - lost);
-    }
-
-    /// Takes note of a login of which no session was seen: nothing follows from it.
-    fn doubt(&mut self, success: &Success) {
-        let address = success.client.address();
-        // Its session may have been forgotten while nobody read.
-        if success.late {
-            return debug!(%address, "a login that was read late counts for nothing: its session is not known any more");
-        }
-        self.metrics.logins_unseen().inc();
-        if !std::mem::replace(&mut self.doubted, true) {
-            warn!(
-                %address,
-                hint = "if it came by an interface that is not guarded, all is well; else somebody on this machine forges lines: \
-                        read the journal, not files ('input.kind')",
-                "a login was told of, and no session of it was seen: it does not count, as none of this kind will"
-            );
         }
     }
 
@@ -484,12 +418,6 @@ impl Registrar {
         }
         false
     }
-}
-
-fn tell_flood(flood: Option<(Why, u32)>, unauthenticated: u32) {
-    let Some((why, budget)) = flood else { return info!(unauthenticated, "flood mode is over") };
-    let hint = format!("'{}' says what is too much", why.key());
-    warn!(unauthenticated, budget, hint, "flood mode: {}; new ones are limited", why.words());
 }
 
 /// Nothing is half-written behind this lock.
