@@ -16,6 +16,7 @@ mod lint;
 mod packages;
 mod run;
 mod setup;
+mod simulate;
 mod test;
 mod toolchain;
 mod vm;
@@ -76,6 +77,13 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Set up, build for use, and play attacks and accidents under this policy and two others (docs/policy.md)
+    #[command(disable_help_flag = true)]
+    Simulate {
+        /// Arguments of the simulations: names of scenarios, --write, --check, --help
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -100,6 +108,7 @@ impl Verb {
             Self::Fuzz { targets, seconds, arguments } => fuzz::fuzz(&targets, seconds, &arguments),
             Self::Lint => lint::lint(),
             Self::Bench { arguments } => bench::bench(&arguments),
+            Self::Simulate { arguments } => simulate::simulate(&arguments),
         }
     }
 }
