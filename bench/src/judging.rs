@@ -62,7 +62,7 @@ fn judge(size: u32, rounds: u32) -> Result<Judged> {
             std::hint::black_box(judgement);
         }
         if round > 0 {
-            rates.push(f64::from(size) / (cpu_time()? - begun).as_secs_f64() / 1e6);
+            rates.push(f64::from(size) / cpu_time()?.saturating_sub(begun).as_secs_f64() / 1e6);
         }
     }
     let followed = policy.sources_tracked();

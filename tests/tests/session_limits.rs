@@ -162,7 +162,7 @@ fn in_flood_mode_who_holds_two_is_limited_before_the_budget_is_used_up() {
 fn a_surge_of_failures_limits_whoever_has_not_logged_in_and_nobody_else() {
     needs!(ALL[0], ALL[1], ALL[2], ALL[3], ALL[4]);
     let lab = Lab::new();
-    let guarded = Guarded::start(&lab, "policy.flood = { floor = 20, sessions = 2 }");
+    let guarded = Guarded::start(&lab, "policy.flood = { floor = 10, factor = 2, sessions = 2 }");
     let status = || guarded.daemon.json(&["status"]);
     let known = "198.51.100.1";
     let mut operator = lab.client(known).hold_session("alice", &guarded.sshd.key());

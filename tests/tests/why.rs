@@ -136,6 +136,8 @@ fn a_known_good_source_is_told_as_such() {
     let daemon = Daemon::start(lab.server(), &reading(&sshd));
     let client = lab.client("198.51.100.7");
     assert!(matches!(client.login_with_password(ACCOUNTS[0], PASSWORD), Login::Accepted(_)));
+    // A login counts once its session was seen.
+    eventually(PATIENCE, "it is known-good", || why(&daemon, "198.51.100.7")["known_good"] == 1);
     assert_eq!(client.fail_password(ACCOUNTS[0]), Login::Denied);
     wait_for_score(&daemon, "198.51.100.7", 0.25);
     let told = why(&daemon, "198.51.100.7");

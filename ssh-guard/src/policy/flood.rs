@@ -7,9 +7,9 @@ use crate::moment::Moment;
 
 /// Compares each minute with what is usual here, and says whether there is a surge.
 ///
-/// What is usual is a mean that forgets by half in [`HALF_LIFE`]. It begins as the mean of the first hour, and nothing is
-/// said in the first [`UNKNOWN`] minutes. From then on a minute of a surge teaches it little, as no minute counts more than
-/// twice what was usual before: whoever floods long enough becomes usual in days, not in minutes.
+/// What is usual is a mean that forgets by half in `HALF_LIFE`. It begins as the mean of the first hour; for the first
+/// `UNKNOWN` minutes the floor is held to be usual. After the hour a minute of a surge teaches it little, as no minute counts
+/// more than twice what was usual before: whoever floods long enough becomes usual in days, not in minutes.
 #[derive(Clone, Debug)]
 pub struct Surge {
     began: Option<Moment>,
@@ -26,7 +26,7 @@ pub struct Surge {
 /// How soon what was usual counts half.
 const HALF_LIFE: f64 = 24.0 * 60.0;
 
-/// For how many minutes nothing is known of what is usual.
+/// For how many minutes it is not known what is usual.
 const UNKNOWN: u32 = 10;
 
 /// How many minutes in a row have to be quiet before it is over.
@@ -55,7 +55,7 @@ impl Surge {
         let count = count as f64;
         self.minute += count;
         // It begins as soon as there is too much, and not at the end of the minute.
-        if self.minutes >= UNKNOWN && self.minute > self.most(rules) {
+        if self.minute > self.most(rules) {
             self.on = true;
             self.quiet = 0;
         }
@@ -72,7 +72,8 @@ impl Surge {
     /// How much may come in a minute.
     #[must_use]
     pub fn most(&self, rules: &rules::Flood) -> f64 {
-        (self.usual * rules.factor).max(rules.floor)
+        let usual = if self.minutes < UNKNOWN { rules.floor } else { self.usual };
+        (usual * rules.factor).max(rules.floor)
     }
 
     fn end_minute(&mut self, rules: &rules::Flood) {
@@ -160,6 +161,13 @@ mod tests {
         minutes(&mut surge, 0, 60, 15);
         assert_eq!(minutes(&mut surge, 15, 6000, 1), [true]);
         assert!(!surge.observe(1, &rules, at(75, 0)));
+    }
+
+    #[test]
+    fn before_it_is_known_what_is_usual_it_takes_many_times_the_floor() {
+        let mut surge = Surge::new();
+        assert_eq!(minutes(&mut surge, 0, 900, 5), [false; 5]);
+        assert_eq!(minutes(&mut surge, 5, 1020, 1), [true]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use ssh_guard_common::source::Source;
 use crate::moment::Moment;
 
 /// Finds the source that more than half of all sessions come from, if there is one, in the memory of one counter
-/// (Boyer and Moore's majority vote); what is long past fades away, by half in [`HALF_LIFE`].
+/// (Boyer and Moore's majority vote); what is long past fades away, by half in `HALF_LIFE`.
 #[derive(Clone, Debug, Default)]
 pub struct Majority {
     candidate: Option<Source>,

@@ -1,8 +1,8 @@
 //! Account spray: one account is tried from many networks at once, a few times from each.
 //!
-//! A table of accounts, each with the networks that it failed from last; at most [`ACCOUNTS`] of them, at about 200 bytes
+//! A table of accounts, each with the networks that it failed from last; at most 4096 of them, at about 200 bytes
 //! each by default rules. Accounts that few networks have tried make room first, so that an attacker who makes up names
-//! pushes out the names that he made up. And a table of the sources that try such accounts slowly, see [`slow`].
+//! pushes out the names that he made up. And a table of the sources that try such accounts slowly (`slow.rs`).
 
 mod slow;
 

@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn a_surge_is_flood_mode_with_the_smaller_budget_and_says_of_what_it_is() {
-        let rules = rules::Flood { floor: 60.0, sessions: 8, ..rules::Flood::default() };
+        // At first twice as much as the floor may come.
+        let rules = rules::Flood { floor: 30.0, factor: 2.0, sessions: 8, ..rules::Flood::default() };
         let at = |seconds| Moment::from_start(Duration::from_secs(seconds));
         let came = |seconds, sessions, failures, unauthenticated| Came {
             now: at(seconds),
