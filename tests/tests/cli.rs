@@ -114,6 +114,7 @@ fn a_ban_by_hand_is_listed_whole_and_ends_on_time() {
         "until",
         "rung",
         "offences",
+        "extended",
         "hits",
         "last_hit",
         "in_kernel",

@@ -186,8 +186,8 @@ fn the_short_help_takes_one_line_for_each_option() {
         String::from_utf8(output.stdout).unwrap()
     };
     for verb in [
-        "run", "status", "bans", "sources", "sessions", "ban", "unban", "allow", "explain", "replay",
-        "check", "config",
+        "run", "status", "bans", "sources", "sessions", "ban", "unban", "allow", "confirm", "why", "explain",
+        "replay", "check", "config",
     ] {
         let short = help(&[verb, "-h"]);
         let options = short.split_once("Options:\n").unwrap().1;

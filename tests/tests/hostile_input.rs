@@ -233,7 +233,7 @@ fn six_failures_around_a_rotation_are_six_and_a_log_may_come_late() {
 fn two_thousand_sources_at_once_are_all_banned() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let (site, log) = site("");
+    let (site, log) = site("policy.networks = { enabled = false }");
     let daemon = Daemon::start_at(site, lab.server(), &[]);
     let source = |number: usize| {
         if number.is_multiple_of(2) {
@@ -265,7 +265,7 @@ fn two_thousand_sources_at_once_are_all_banned() {
 fn a_full_blocklist_makes_room_for_the_newest_and_keeps_what_was_banned_by_hand() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let (site, log) = site("limits.blocklist = 1024");
+    let (site, log) = site("limits.blocklist = 1024\npolicy.networks = { enabled = false }");
     let daemon = Daemon::start_at(site, lab.server(), &[]);
     assert_eq!(daemon.cli(&["ban", "203.0.113.1", "203.0.113.2", "--for", "1m"]).code, 0);
     let source = |number: usize| format!("198.18.{}.{}", number / 250, number % 250);

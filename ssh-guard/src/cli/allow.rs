@@ -23,10 +23,14 @@ pub(super) struct Allow {
     /// What the configuration's 'allow.sources' name is allowed for good.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse, conflicts_with = "remove")]
     length: Option<Duration>,
-    /// Take them out of the allowlist; for a trial of a minute if that covers your own session (see 'confirm')
+    /// Take them out of the allowlist
+    ///
+    /// That is a trial of a minute if it covers your own session (see 'confirm').
     #[arg(long)]
     remove: bool,
-    /// Remove them at once, though that covers your own session, or cuts off an operator who is logged in
+    /// Remove them at once, though that may cut you off
+    ///
+    /// That is where it covers your own session, or that of an operator who is logged in.
     #[arg(long, requires = "remove")]
     force: bool,
     /// Show what is allowed, and until when

@@ -35,8 +35,9 @@ pub(super) struct Ban {
     /// Why, for whoever asks later
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Ban what is refused or tried otherwise: networks wider than a /8, or a /16 of IPv6; your own session's source; an operator's
+    /// Ban what is refused or tried otherwise: very wide networks, yourself
     ///
+    /// Refused are networks wider than a /8, or a /16 of IPv6.
     /// Without it, a ban that covers the source of your own session is a trial of a minute (see 'confirm'), and one that covers
     /// an operator who is logged in is refused.
     #[arg(long)]
