@@ -223,7 +223,8 @@ impl Guard {
 
     /// Whether a ban is one that closes no socket: it is on trial, or may have been when an earlier daemon died.
     pub(super) fn is_ban_on_trial(&self, ban: &Ban, now: Moment) -> bool {
-        (ban.reason == Reason::Unknown && ban.until <= Self::trial_end(now))
+        // What an earlier daemon wrote ends in the kernel up to two ticks late (`ssh-guard-common/src/time.rs`).
+        (ban.reason == Reason::Unknown && ban.until <= Self::trial_end(now).plus(TWO_TICKS))
             || self.trial.as_ref().is_some_and(|trial| trial.is_of_ban(ban))
     }
 
@@ -246,3 +247,6 @@ impl Trial {
 
 /// How long a trial lasts.
 const TRIAL: Duration = Duration::from_mins(1);
+
+/// At 250 Hz, and a bit.
+const TWO_TICKS: Duration = Duration::from_secs(3);
