@@ -133,7 +133,7 @@ fn no_command_cuts_an_operator_off_in_passing() {
             format!("'root' is an operator, and is logged in from {address}, which that would cut off");
         daemon.cli(args).assert_refused(2, &[&told, "add --force"]);
     }
-    assert_eq!(daemon.banned(), ["192.0.2.7"]);
+    assert!(daemon.banned().iter().all(|banned| banned == "192.0.2.7"), "{:?}", daemon.banned());
     for session in &mut sessions {
         assert!(session.echoes("still", PATIENCE));
     }

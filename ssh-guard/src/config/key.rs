@@ -70,7 +70,7 @@ pub const KEYS: [Key; 96] = [
     key("policy.spray.existing-window", Shape::Text, TIME),
     key("policy.spray.existing-ban", Shape::Text, TIME),
     key("policy.networks.enabled", Shape::Switch, "true or false"),
-    key("policy.networks.sources", Shape::Whole, SOME),
+    key("policy.networks.sources", Shape::Whole, "a whole number from 2 to 32"),
     key("policy.networks.window", Shape::Text, TIME),
     key("policy.networks.failures", Shape::Number, "a number from 1 to 1000, or 0 for no limit"),
     key("policy.networks.quiet", Shape::Text, TIME),

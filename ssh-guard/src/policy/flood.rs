@@ -84,7 +84,9 @@ impl Surge {
         }
         self.minutes = self.minutes.saturating_add(1);
         if self.minutes <= 60 {
-            self.usual += (self.minute - self.usual) / f64::from(self.minutes);
+            // What would be a surge is not usual: somebody may flood already.
+            let most = rules.floor * rules.factor;
+            self.usual += (self.minute.min(most) - self.usual) / f64::from(self.minutes);
         } else {
             let most = (self.usual * 2.0).max(rules.floor / rules.factor);
             self.usual += (self.minute.min(most) - self.usual) * (1.0 - 0.5_f64.powf(1.0 / HALF_LIFE));

@@ -60,7 +60,8 @@ impl Networks {
         }
     }
 
-    /// Takes note of an automatic ban, and names the network around it that is to be banned for that: the widest.
+    /// Takes note of an automatic ban, and names the network around it that is to be banned for that: the
+    /// narrowest. The next ban outside that names a wider one.
     pub fn note_ban(&mut self, banned: Network, rules: &rules::Networks, now: Moment) -> Option<Network> {
         let mut called = None;
         for around in around(banned) {
@@ -74,7 +75,7 @@ impl Networks {
                 (Some(rank), sources.len())
             });
             if count >= rules.sources {
-                called = Some(around);
+                called = called.or(Some(around));
             }
         }
         called
@@ -103,7 +104,7 @@ impl Networks {
                 (Some(rank), (young.weight.plus(old.weight), sources))
             });
             if sum > most && sources as usize >= rules.sources {
-                called = Some(around);
+                called = called.or(Some(around));
             }
         }
         called
@@ -213,7 +214,8 @@ mod tests {
         let called: Vec<_> =
             (0..8).map(|number| text(networks.note_ban(v6(number), &rules, at(0)))).collect();
         assert_eq!(called[6], None);
-        assert_eq!(called[7].as_deref(), Some("2001:db8:1::/48"), "eight of the /56 are eight of the /48");
+        assert_eq!(called[7].as_deref(), Some("2001:db8:1::/56"), "its neighbours have done nothing");
+        assert_eq!(text(networks.note_ban(v6(0x100), &rules, at(0))).as_deref(), Some("2001:db8:1::/48"));
         let mut networks = Networks::new(100, 7);
         let rules = rules::Networks { sources: 3, ..rules };
         let spread: Vec<_> =

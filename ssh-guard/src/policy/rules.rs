@@ -103,7 +103,7 @@ pub struct Spray {
 pub struct Networks {
     /// Whether the rule holds.
     pub enabled: bool,
-    /// How many sources have to be banned, 2 to 256.
+    /// How many sources have to be banned, 2 to 32.
     pub sources: usize,
     /// Within what time.
     pub window: Duration,

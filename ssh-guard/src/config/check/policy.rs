@@ -74,7 +74,8 @@ impl Check<'_, '_> {
     }
 
     fn networks(&mut self, networks: &config::Networks) -> Option<rules::Networks> {
-        let sources = self.whole("policy.networks.sources", networks.sources, 2..=256);
+        // They are guessed from 64 bits.
+        let sources = self.whole("policy.networks.sources", networks.sources, 2..=32);
         let window = self.time(&Place::of("policy.networks.window"), &networks.window);
         let failures = Some(networks.failures).filter(|most| *most == 0.0 || (1.0..=1_000.0).contains(most));
         let failures = self.allowed(&Place::of("policy.networks.failures"), failures);

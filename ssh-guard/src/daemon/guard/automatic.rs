@@ -28,6 +28,8 @@ pub(super) enum Spared {
     Allowed,
     /// An address in it is never banned.
     Protected,
+    /// An operator is logged in from there.
+    Operator,
     /// It is banned, or listed, or lies in a network that is.
     Banned,
 }
@@ -53,9 +55,12 @@ impl Guard {
     fn enact_one(&mut self, decision: Decision, happened: Moment) -> (Option<Ban>, Option<Decision>) {
         let (banned, score) = (decision.banned, decision.score);
         let now = clock::now();
-        if decision.scope == Scope::Network
-            && let Err(why) = self.may_be_banned(banned, now)
-        {
+        // What may not be is no part of the blast radius either.
+        let spared = match decision.scope {
+            Scope::Network => self.may_be_banned(banned, now).err(),
+            Scope::Source => self.presence.operator_in(banned).map(|_| Spared::Operator),
+        };
+        if let Some(why) = spared {
             self.tell_spared(banned, why, now);
             return (None, None);
         }
@@ -102,6 +107,9 @@ impl Guard {
         if self.protected.why_not(&network).is_some() || self.protected.is_partly_in(&network) {
             return Err(Spared::Protected);
         }
+        if self.presence.operator_in(network).is_some() {
+            return Err(Spared::Operator);
+        }
         Ok(())
     }
 
@@ -111,7 +119,7 @@ impl Guard {
             return;
         }
         if let Some(times) = self.withheld.spared.note(now) {
-            warn!(%network, %why, times, "the network is not banned, whatever its sources do; each of them may be");
+            warn!(%network, %why, times, "not banned, whatever comes from there; other sources of a network may be");
         }
     }
 
@@ -133,6 +141,7 @@ impl fmt::Display for Spared {
         f.write_str(match self {
             Self::Allowed => "an address in it is in the allowlist",
             Self::Protected => "an address in it is never banned",
+            Self::Operator => "an operator is logged in from there",
             Self::Banned => "it is blocked already",
         })
     }

@@ -5,9 +5,18 @@ use std::net::IpAddr;
 use super::Guard;
 use crate::ban::{Ban, Scope};
 use crate::clock;
-use crate::lists::Entry;
+use crate::lists::{Entry, List};
 use crate::moment::Moment;
 use crate::network::Network;
+
+/// What a block is looked at for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Purpose {
+    /// Packets, which are dropped.
+    Packets,
+    /// Sockets, which are closed, but not for a trial.
+    Sockets,
+}
 
 impl Guard {
     /// Those of these addresses whose packets are dropped now because they are banned or listed, or lie in a network
@@ -26,37 +35,37 @@ impl Guard {
             return false;
         }
         let source = self.source_of(address);
-        if self.is_source_blocked(source, now) {
+        if self.is_source_blocked(source, Purpose::Sockets, now) {
             return true;
         }
-        self.is_in_blocked_network(itself, now) && !self.is_known_good(source, now)
+        self.is_in_blocked_network(itself, Purpose::Sockets, now) && !self.is_known_good(source, now)
     }
 
-    pub(super) fn is_source_blocked(&self, source: Network, now: Moment) -> bool {
+    pub(super) fn is_source_blocked(&self, source: Network, purpose: Purpose, now: Moment) -> bool {
         let banned = self.ledger.get(source).filter(|ban| ban.scope == Scope::Source);
-        banned.is_some_and(|ban| self.is_final(ban, now)) || self.is_listed((source, Scope::Source), now)
+        banned.is_some_and(|ban| self.is_in_force(ban, purpose, now))
+            || self.is_listed((source, Scope::Source), purpose, now)
     }
 
-    pub(super) fn is_in_blocked_network(&self, itself: Network, now: Moment) -> bool {
+    pub(super) fn is_in_blocked_network(&self, itself: Network, purpose: Purpose, now: Moment) -> bool {
         let bans = self.ledger.get(itself).into_iter().chain(self.ledger.around(itself));
         let mut bans = bans.filter(|ban| ban.scope == Scope::Network);
-        bans.any(|ban| self.is_final(ban, now))
-            || self.is_listed((itself, Scope::Network), now)
+        bans.any(|ban| self.is_in_force(ban, purpose, now))
+            || self.is_listed((itself, Scope::Network), purpose, now)
             || self
                 .lists
                 .around(itself)
-                .any(|(_, entry)| entry.1 == Scope::Network && self.is_listed(entry, now))
+                .any(|(_, entry)| entry.1 == Scope::Network && self.is_listed(entry, purpose, now))
     }
 
     /// Whether exactly this is listed, and blocked for that.
-    pub(super) fn is_listed(&self, entry: Entry, now: Moment) -> bool {
-        !self.is_exempt(entry.0)
-            && self.lists.naming(entry).any(|list| list.until > now && !self.is_list_on_trial(list))
+    pub(super) fn is_listed(&self, entry: Entry, purpose: Purpose, now: Moment) -> bool {
+        let counts = |list: &&List| purpose == Purpose::Packets || !self.is_list_on_trial(list);
+        !self.is_exempt(entry.0) && self.lists.naming(entry).filter(counts).any(|list| list.until > now)
     }
 
-    /// Whether a ban is in force, and not on trial.
-    fn is_final(&self, ban: &Ban, now: Moment) -> bool {
-        !ban.is_over(now) && !self.is_ban_on_trial(ban, now)
+    fn is_in_force(&self, ban: &Ban, purpose: Purpose, now: Moment) -> bool {
+        !ban.is_over(now) && (purpose == Purpose::Packets || !self.is_ban_on_trial(ban, now))
     }
 
     /// Whether a banned network lets the source pass. Where the kernel does not tell, nobody's session is ended for it.

@@ -5,6 +5,7 @@ use ssh_guard_common::verdict::Verdict;
 
 use super::Guard;
 use super::banning::plain;
+use super::dropped::Purpose;
 use crate::allowlist::Covered;
 use crate::ban::{Ban, Scope};
 use crate::clock;
@@ -85,9 +86,11 @@ impl Guard {
             Answered::NeverBanned(why.as_str())
         } else if self.is_exempt(asked) {
             Answered::Is(Verdict::Allowed)
-        } else if is_source && self.is_source_blocked(source, now) {
+        } else if is_source && self.is_source_blocked(source, Purpose::Packets, now) {
             Answered::Is(Verdict::Blocked)
-        } else if self.is_in_blocked_network(asked, now) && !(is_source && self.is_known_good(source, now)) {
+        } else if self.is_in_blocked_network(asked, Purpose::Packets, now)
+            && !(is_source && self.is_known_good(source, now))
+        {
             Answered::Is(Verdict::BlockedNetwork)
         } else {
             Answered::Is(Verdict::Passed)

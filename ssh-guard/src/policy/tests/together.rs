@@ -141,7 +141,7 @@ fn the_eighth_banned_source_of_a_network_bans_it() {
 fn an_attacker_who_takes_another_64_for_each_attempt_loses_the_48() {
     let mut stage = Stage::new();
     let called = (0..1000_u32).find_map(|number| {
-        let address = format!("2001:db8:1:{number:x}::1");
+        let address = format!("2001:db8:1:{:x}::1", number * 257 % 65_536);
         let event = AuthEvent { address: Some(address.parse().unwrap()), ..by(Password, "root", 1) };
         stage.policy.observe(&event, source(&address), stage.now, || Standing::Judged).network
     });
