@@ -233,7 +233,7 @@ fn six_failures_around_a_rotation_are_six_and_a_log_may_come_late() {
 fn two_thousand_sources_at_once_are_all_banned() {
     needs!(ALL[0], ALL[1], ALL[2]);
     let lab = Lab::new();
-    let (site, log) = site("policy.networks = { enabled = false }");
+    let (site, log) = site("policy.networks = { enabled = false }\npolicy.spray = { enabled = false }");
     let daemon = Daemon::start_at(site, lab.server(), &[]);
     let source = |number: usize| {
         if number.is_multiple_of(2) {
